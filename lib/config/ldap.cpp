@@ -1,0 +1,125 @@
+// Sources of type active-directory and ldap.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/escape.hpp"
+#include "config/endpoint.hpp"
+#include "config/mailbox.hpp"
+#include "config/sections.hpp"
+#include "config/values.hpp"
+
+namespace rcptsync::config {
+namespace {
+
+constexpr std::size_t max_servers = 64;
+constexpr std::size_t max_bases = 256;
+constexpr std::size_t max_attributes = 64;
+constexpr std::size_t max_filter = 8192;
+
+// RFC 4515: in parentheses that match. Those inside a value are written \28 and \29.
+std::optional<std::string> filter(const Value& value) {
+  const auto text = value.text(max_filter);
+  if (!text) return {};
+  int depth = 0;
+  bool whole = text->starts_with('(') && text->ends_with(')');
+  for (std::size_t i = 0; i < text->size() && whole; ++i) {
+    if ((*text)[i] == '(') ++depth;
+    if ((*text)[i] == ')') --depth;
+    whole = depth > 0 || i + 1 == text->size();
+  }
+  if (whole && depth == 0) return text;
+  value.error(
+      fmt::format("{} is no LDAP filter: its parentheses do not match; write for example "
+                  "(mail=*)",
+                  escape(*text, 120)));
+  return {};
+}
+
+// RFC 4512 §2.5: a name or an OID, with options.
+std::optional<std::string> attribute(const Value& value) {
+  return checked(value, [](std::string_view text) -> Result<> {
+    const bool allowed = std::all_of(text.begin(), text.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             c == '-' || c == '.' || c == ';';
+    });
+    if (allowed && text.front() != '-' && text.front() != '.' && text.front() != ';') return {};
+    return Error{Errc::invalid, fmt::format("{} is no attribute's name; write for example mail",
+                                            escape(text, 60))};
+  });
+}
+
+std::optional<std::string> base(const Value& value) {
+  return checked(value, [](std::string_view text) -> Result<> {
+    if (text.find('=') != std::string_view::npos) return {};
+    return Error{Errc::invalid,
+                 fmt::format("{} is no distinguished name; write for example dc=example,dc=com",
+                             escape(text, 80))};
+  });
+}
+
+void read_servers(Map& map, LdapSource& ldap) {
+  map.read_list("servers", ldap.servers, max_servers,
+                [](const Value& value) { return parsed(value, parse_ldap_uri); });
+  map.read("domain", ldap.domain, [](const Value& value) { return checked(value, check_domain); });
+  if (map.has("servers") && map.has("domain"))
+    map.error("domain", "stands beside servers; keep one of the two");
+  if (!map.has("servers") && !map.has("domain"))
+    map.error("servers", "is missing; write for example servers: [ldaps://dc1.example.com]");
+  map.refuse_empty("servers", "the list is empty; write for example [ldaps://dc1.example.com]");
+}
+
+// A password or a directory in clear text needs a word of consent.
+void check_plaintext(const Map& map, const LdapSource& ldap) {
+  const bool any_ldap =
+      map.has("domain") || std::any_of(ldap.servers.begin(), ldap.servers.end(),
+                                       [](const Server& server) { return !server.ldaps; });
+  const bool plaintext = any_ldap && !ldap.start_tls;
+  if (plaintext && !ldap.allow_plaintext)
+    map.error("start_tls",
+              "false sends everything in clear text over ldap://; write true, use ldaps://, or, "
+              "where no other way is left, add allow_plaintext: true");
+  if (plaintext && ldap.allow_plaintext && ldap.bind.method == BindMethod::simple)
+    map.warning("allow_plaintext",
+                "the password of the simple bind crosses the network in clear text; use ldaps:// "
+                "or start_tls: true");
+  if (ldap.allow_plaintext && !plaintext)
+    map.warning("allow_plaintext", "has no effect: every connection is encrypted; remove it");
+}
+
+}  // namespace
+
+void read_ldap(Map& map, SourceType type, const std::filesystem::path& folder, LdapSource& ldap) {
+  const bool is_ad = type == SourceType::active_directory;
+  read_servers(map, ldap);
+  map.read("start_tls", ldap.start_tls, boolean);
+  map.read("allow_plaintext", ldap.allow_plaintext, boolean);
+  map.read("ca_file", ldap.ca_file, local_path(folder));
+  if (const auto bind = map.find("bind")) {
+    read_bind(*bind, folder, ldap.bind);
+  } else if (is_ad && !map.has("bind")) {
+    map.warning("bind",
+                "is missing: the bind is anonymous, and Active Directory lets nobody read so; "
+                "write for example bind: {method: simple, user: …, password_file: …}");
+  }
+  map.read_list("bases", ldap.bases, max_bases, base);
+  if (is_ad) {
+    ldap.filter = "(|(proxyAddresses=*)(mail=*))";
+  } else {
+    map.require("filter", "\"(mail=*)\"");
+  }
+  map.read("filter", ldap.filter, filter);
+  map.read_list("addresses", ldap.addresses, max_attributes, attribute);
+  map.refuse_empty("addresses", "the list is empty; write for example [proxyAddresses]");
+  map.read_list("fallback", ldap.fallback, max_attributes, attribute);
+  map.read("sender_authentication", ldap.drop_sender_authentication,
+           choice<bool, 2>({"drop", "keep"}, {true, false}));
+  map.read("incremental", ldap.incremental, choice<bool, 2>({"auto", "off"}, {true, false}));
+  map.read("connect_timeout", ldap.connect_timeout, timeout);
+  map.read("read_timeout", ldap.read_timeout, timeout);
+  map.read("page_size", ldap.page_size, count<std::uint32_t>(1, 100'000));
+  check_plaintext(map, ldap);
+}
+
+}  // namespace rcptsync::config
