@@ -1,0 +1,210 @@
+#include "sync/guard.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+#include "base/escape.hpp"
+
+namespace rcptsync::sync {
+namespace {
+
+/// A share and the vanishing of a domain mean nothing below this many removals.
+constexpr std::uint64_t share_floor = 10;
+/// The share of a domain smaller than this is not looked at: one leaver would be 5 %.
+constexpr std::uint64_t domain_floor = 20;
+/// So many names stand in a reason; a person reads it in one line of the journal.
+constexpr std::size_t names_shown = 20;
+
+/// Wide enough for any product of two counts; std has no such type.
+__extension__ using Wide = unsigned __int128;
+
+/// True if `part` is more than `percent` of `whole`; an equal share is not more. The limit is taken
+/// as the decimal number that stands in the configuration (to a millionth), because 0.3 as a binary
+/// fraction is a little less than 0.3 and would hold a change of exactly 0.3 %.
+bool exceeds(std::uint64_t part, std::uint64_t whole, double percent) {
+  constexpr unsigned scale = 1'000'000;
+  const auto limit = static_cast<std::uint64_t>(std::llround(percent * scale));
+  return Wide{part} * 100 * scale > Wide{limit} * whole;
+}
+
+/// A share in percent that exceeds `limit`, with as many decimals as it takes to see that.
+std::string share_text(std::uint64_t part, std::uint64_t whole, double limit) {
+  const double share =
+      whole == 0 ? 100.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+  std::string text;
+  for (int decimals = 1; decimals <= 9; ++decimals) {
+    text = fmt::format("{:.{}f}", share, decimals);
+    if (std::strtod(text.c_str(), nullptr) > limit) break;
+  }
+  return text;
+}
+
+/// `a, b, c and 5 more`
+std::string names(std::span<const std::string> all) {
+  std::string text;
+  for (const auto& name : all.first(std::min(all.size(), names_shown))) {
+    if (!text.empty()) text += ", ";
+    text += escape(name);
+  }
+  if (all.size() > names_shown) text += fmt::format(" and {} more", all.size() - names_shown);
+  return text;
+}
+
+std::string_view plural(std::size_t count) {
+  return count == 1 ? "" : "s";
+}
+
+/// The judge's notes: one call for each rule.
+class Reasons {
+ public:
+  Reasons(const config::Guard& settings, const GuardInput& input)
+      : settings_(settings), input_(input) {}
+
+  void unread_sources() {
+    if (const auto& sources = input_.unread_sources; !sources.empty())
+      add("source{} not read completely yet: {}", plural(sources.size()), names(sources));
+  }
+
+  void unhealthy_sources() {
+    if (const auto& sources = input_.unhealthy_sources; !sources.empty())
+      add("removals wait for source{} whose last read failed: {}", plural(sources.size()),
+          names(sources));
+  }
+
+  void unconfirmed_sources() {
+    if (const auto& sources = input_.unconfirmed_sources; !sources.empty())
+      add("removals wait for a second read of source{} that changed the server: {}",
+          plural(sources.size()), names(sources));
+  }
+
+  void canaries_absent() {
+    if (const auto& missing = input_.canaries_absent; !missing.empty())
+      add("no source supplies guard.canaries {}", names(missing));
+  }
+
+  void canaries_lost() {
+    if (const auto& lost = input_.canaries_lost; !lost.empty())
+      add("guard.canaries {} would be lost", names(lost));
+  }
+
+  void min_recipients() {
+    if (const auto count = input_.supply_after; count < settings_.min_recipients)
+      add("{} recipient{} would be supplied, fewer than guard.min_recipients ({})", count,
+          plural(count), settings_.min_recipients);
+  }
+
+  void max_removals() {
+    if (const auto count = input_.removals.size(); count > settings_.max_removals)
+      add("{} removal{} more than guard.max_removals ({})", count, count == 1 ? " is" : "s are",
+          settings_.max_removals);
+  }
+
+  void max_removal_percent() {
+    if (const auto count = input_.removals.size();
+        count >= share_floor && exceeds(count, input_.accepted, settings_.max_removal_percent))
+      add("{} of all {} recipients would go ({} %), more than guard.max_removal_percent ({})",
+          count, input_.accepted, share_text(count, input_.accepted, settings_.max_removal_percent),
+          settings_.max_removal_percent);
+
+    for_each_domain(
+        [this](const DomainCount& domain) {
+          return !vanishes(domain) && domain.accepted >= domain_floor &&
+                 domain.removals >= share_floor &&
+                 exceeds(domain.removals, domain.accepted, settings_.max_removal_percent);
+        },
+        [this](const DomainCount& domain) {
+          add("{} loses {} of {} recipients ({} %), more than guard.max_removal_percent ({})",
+              escape(domain.domain), domain.removals, domain.accepted,
+              share_text(domain.removals, domain.accepted, settings_.max_removal_percent),
+              settings_.max_removal_percent);
+        },
+        "lose more than guard.max_removal_percent");
+  }
+
+  /// Instead of the share, where both would be said of one domain.
+  void vanishing_domains() {
+    for_each_domain(
+        &vanishes,
+        [this](const DomainCount& domain) {
+          add("{} loses all {} recipients; a domain that vanishes is held from {} removals on",
+              escape(domain.domain), domain.accepted, share_floor);
+        },
+        "lose all recipients");
+  }
+
+  std::vector<std::string> take() { return std::move(reasons_); }
+
+ private:
+  template <class... Arguments>
+  void add(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+    reasons_.push_back(fmt::format(format, std::forward<Arguments>(arguments)...));
+  }
+
+  static bool vanishes(const DomainCount& domain) {
+    return domain.removals >= share_floor && domain.removals >= domain.accepted;
+  }
+
+  /// Reports the domains that `guilty` selects, those that lose most first, the rest as a number.
+  template <class Guilty, class Report>
+  void for_each_domain(Guilty guilty, Report report, std::string_view what_the_rest_does) {
+    std::vector<const DomainCount*> found;
+    for (const auto& domain : input_.domains)
+      if (guilty(domain)) found.push_back(&domain);
+    std::ranges::stable_sort(found, std::ranges::greater{}, &DomainCount::removals);
+    for (const auto* domain : std::span(found).first(std::min(found.size(), names_shown)))
+      report(*domain);
+    if (found.size() > names_shown)
+      add("and {} more domains {}", found.size() - names_shown, what_the_rest_does);
+  }
+
+  const config::Guard& settings_;
+  const GuardInput& input_;
+  std::vector<std::string> reasons_;
+};
+
+}  // namespace
+
+GuardVerdict judge(const config::Guard& settings, const GuardInput& input) {
+  GuardVerdict verdict;
+  if (!input.removals.empty()) verdict.digest = removal_digest(input.removals);
+
+  Reasons reasons(settings, input);
+  if (input.first_table) {
+    reasons.unread_sources();
+    reasons.canaries_absent();
+    reasons.min_recipients();
+  } else if (!input.removals.empty()) {
+    reasons.unread_sources();
+    reasons.unhealthy_sources();
+    reasons.unconfirmed_sources();
+    reasons.canaries_lost();
+    reasons.min_recipients();
+    reasons.max_removals();
+    reasons.max_removal_percent();
+    reasons.vanishing_domains();
+  }
+  verdict.reasons = reasons.take();
+  if (!verdict.reasons.empty())
+    verdict.action =
+        input.first_table ? GuardVerdict::Action::hold_all : GuardVerdict::Action::hold_removals;
+  return verdict;
+}
+
+Digest removal_digest(std::span<const RemovalCandidate> removals) {
+  Sha256 hash;
+  for (const auto& removal : removals) {
+    hash.update(removal.address);
+    if (!removal.reject.empty()) {
+      hash.update("\t");
+      hash.update(removal.reject);
+    }
+    hash.update("\n");
+  }
+  return hash.finish();
+}
+
+}  // namespace rcptsync::sync

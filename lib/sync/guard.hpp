@@ -1,0 +1,68 @@
+// guard — decides whether removals may be published. Pure: counts in, verdict out.
+//
+// Additions and changes that accept more are never its business: they flow. Removals go out whole
+// or not at all; held removals keep the addresses in the table in force. (shared contract:
+// docs/GUARD.md)
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.hpp"
+#include "config/config.hpp"
+
+namespace rcptsync::sync {
+
+/// An address that stops being accepted: gone, or now with a reject text.
+struct RemovalCandidate {
+  std::string_view address;  ///< canonical
+  std::string_view reject;   ///< the new reject text, or empty if it is gone
+};
+
+struct DomainCount {
+  std::string domain;
+  std::uint64_t accepted = 0;  ///< addresses of the domain in the table in force
+  std::uint64_t removals = 0;  ///< of those, candidates
+};
+
+struct GuardInput {
+  std::span<const RemovalCandidate> removals;  ///< sorted by address
+  std::uint64_t accepted = 0;                  ///< addresses accepted by the table in force
+  std::span<const DomainCount> domains;        ///< every domain that has candidates
+  std::uint64_t supply_after = 0;  ///< addresses that sources would supply after the change
+  std::span<const std::string> canaries_lost;  ///< configured canaries that sources supplied in the
+                                               ///< table in force and would not any more
+  std::span<const std::string>
+      canaries_absent;  ///< for a first table: configured canaries that no source supplies
+  std::span<const std::string> unread_sources;     ///< never read completely yet
+  std::span<const std::string> unhealthy_sources;  ///< their last read failed
+  std::span<const std::string>
+      unconfirmed_sources;   ///< changed their server with this read; a second read has to confirm
+  bool first_table = false;  ///< nothing was ever published
+};
+
+struct GuardVerdict {
+  enum class Action {
+    publish,        ///< everything
+    hold_removals,  ///< additions only
+    hold_all,       ///< first table: nothing
+  };
+  Action action = Action::publish;
+  std::vector<std::string> reasons;  ///< for a person, each naming the setting and the figures
+  Digest digest;                     ///< names exactly these removals; zero if there are none
+};
+
+/// Rules, in this order, each adding its reason: unread, unhealthy and unconfirmed sources;
+/// canaries; min_recipients; max_removals; max_removal_percent of the whole and of each domain with
+/// 20 recipients or more, a share counting from 10 removals on; a domain that vanishes whole, from
+/// 10 removals on. A first table is held by unread sources, min_recipients and absent canaries
+/// only. Without candidates nothing is held except a first table.
+GuardVerdict judge(const config::Guard& settings, const GuardInput& input);
+
+/// SHA-256 over the removals: `address` or `address TAB reject`, one line each, in order.
+Digest removal_digest(std::span<const RemovalCandidate> removals);
+
+}  // namespace rcptsync::sync
