@@ -1,0 +1,26 @@
+// ldap_read — everything that a source's bases and filter name, from one server.
+//
+// A read is whole only if every page of every base ended with success and the last one with an
+// empty cookie (RFC 2696). There is no partial success: anything else is an Error, and what went
+// into the sink until then is worth nothing.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.hpp"
+#include "config/config.hpp"
+#include "recipient/object.hpp"
+#include "source/ldap_connection.hpp"
+
+namespace rcptsync::source {
+
+struct ReadTotals {
+  std::uint64_t objects = 0;
+  std::uint64_t references = 0;  ///< continuation references, which are not followed
+};
+
+/// Reads in full. The connection is bound and used by nobody else.
+Result<ReadTotals> read_directory(LdapConnection& connection, config::SourceType type,
+                                  const config::LdapSource& settings, recipient::ObjectSink& sink);
+
+}  // namespace rcptsync::source

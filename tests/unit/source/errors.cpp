@@ -1,0 +1,80 @@
+#include "source/ldap_errors.hpp"
+
+#include <ldap.h>
+
+#include "catch.hpp"
+
+using namespace rcptsync;
+using namespace rcptsync::source;
+
+namespace {
+
+config::Bind simple_bind() {
+  config::Bind bind;
+  bind.method = config::BindMethod::simple;
+  bind.user = "reader\n@example.com";
+  return bind;
+}
+
+bool has(const Error& error, std::string_view text) {
+  return error.message.find(text) != std::string::npos;
+}
+
+std::string logon(std::string_view data) {
+  return "80090308: LdapErr: DSID-0C09041C, comment: AcceptSecurityContext error, data " +
+         std::string(data) + ", v4563";
+}
+
+}  // namespace
+
+TEST_CASE("an LDAP refusal is described with code, name and escaped text") {
+  CHECK(describe({LDAP_BUSY, "", ""}) == "LDAP code 51, Server is busy");
+  CHECK(describe({LDAP_BUSY, "a\nb", ""}) == "LDAP code 51, Server is busy: a\\nb");
+}
+
+TEST_CASE("Active Directory's reason for refusing a logon is found in its text") {
+  const auto reason = [](std::string_view data) {
+    return explain_bind({LDAP_INVALID_CREDENTIALS, logon(data), ""}, simple_bind(), true);
+  };
+  CHECK(has(reason("52e"), "wrong user name or password"));
+  CHECK(has(reason("52E"), "wrong user name or password"));
+  CHECK(has(reason("775"), "locked"));
+  CHECK(has(reason("533"), "disabled"));
+  CHECK(has(reason("532"), "password has expired"));
+  CHECK(reason("775").code == Errc::credentials);
+  // Not a known one, not there, cut off: the general words.
+  for (const auto* text : {"999", "", "52e52e"}) CHECK(has(reason(text), "wrong user name"));
+  const auto cut = explain_bind({LDAP_INVALID_CREDENTIALS, "x, data ", ""}, simple_bind(), true);
+  CHECK(has(cut, "wrong user name"));
+}
+
+TEST_CASE("a bind's message names the user, escaped") {
+  const auto error = explain_bind({LDAP_INVALID_CREDENTIALS, "", ""}, simple_bind(), true);
+  CHECK(has(error, "reader\\n@example.com"));
+}
+
+TEST_CASE("a demand for encryption is told from a refusal of simple binds") {
+  const LdapFailure failure{LDAP_STRONG_AUTH_REQUIRED, "", ""};
+  CHECK(has(explain_bind(failure, simple_bind(), false), "start_tls"));
+  CHECK_FALSE(has(explain_bind(failure, simple_bind(), true), "start_tls"));
+}
+
+TEST_CASE("no result code of a search is left without a way to a person's understanding") {
+  const config::LdapSource settings;
+  for (int code = 1; code <= 123; ++code) {
+    const auto error = explain_search({code, "text", "ldap://x"}, "dc=a\nb", settings);
+    CHECK(error.message.find('\n') == std::string::npos);
+    CHECK(has(error, "dc=a\\nb"));
+    CHECK(has(error, "LDAP code " + std::to_string(code) + ","));
+    CHECK(error.code != Errc::internal);
+  }
+}
+
+TEST_CASE("a search that needs an account says so only to the anonymous") {
+  config::LdapSource settings;
+  settings.bind = simple_bind();
+  const LdapFailure failure{LDAP_OPERATIONS_ERROR, "", ""};
+  CHECK(explain_search(failure, "dc=x", settings).code == Errc::remote);
+  settings.bind.method = config::BindMethod::anonymous;
+  CHECK(explain_search(failure, "dc=x", settings).code == Errc::permission);
+}
