@@ -1,0 +1,170 @@
+#include "store/store.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/file.hpp"
+#include "store/files.hpp"
+#include "store/lmdb_store.hpp"
+#include "store/transaction.hpp"
+
+namespace rcptsync::store {
+namespace {
+
+bool disk_is_full(const std::filesystem::path& file) {
+  struct statvfs disk {};
+  return ::statvfs(file.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < 64UL << 10;
+}
+
+}  // namespace
+
+std::string_view to_string(Cause cause) {
+  switch (cause) {
+    case Cause::schedule:
+      return "schedule";
+    case Cause::resync:
+      return "SIGHUP";
+    case Cause::approval:
+      return "approval";
+    case Cause::rollback:
+      return "rollback";
+    case Cause::configuration:
+      return "configuration";
+    case Cause::start:
+      return "start";
+    case Cause::poll:
+      return "poll";
+  }
+  return "schedule";
+}
+
+Result<bool> LmdbStore::write(const std::function<Result<bool>(Transaction&)>& body) {
+  if (!is_owner_)
+    return Error{Errc::permission, fmt::format("{} is open for reading", database_.file.native())};
+  const std::lock_guard one_at_a_time(writing_);
+  for (;;) {
+    bool map_is_full = false;
+    auto outcome = write_once(body, map_is_full);
+    if (!map_is_full) return outcome;
+    if (auto grown = grow_map(); !grown) return grown.error();
+  }
+}
+
+Result<bool> LmdbStore::write_once(const std::function<Result<bool>(Transaction&)>& body,
+                                   bool& map_is_full) {
+  const std::shared_lock map(map_);
+  const auto failed = [this](int code, std::string_view what) {
+    return lmdb::error(code, fmt::format("{}: {}", database_.file.native(), what));
+  };
+  MDB_txn* begun = nullptr;
+  if (const int code = mdb_txn_begin(database_.environment.get(), nullptr, 0, &begun); code != 0)
+    return failed(code, "cannot begin to write");
+  lmdb::Transaction transaction(begun);
+  {
+    LmdbTransaction records(database_, begun);
+    auto outcome = body(records);
+    map_is_full = records.map_is_full();
+    if (map_is_full || !outcome || !*outcome) return outcome;
+    if (records.failure()) return *records.failure();
+  }
+  int code = mdb_txn_commit(transaction.release());
+  map_is_full = code == MDB_MAP_FULL;
+  // LMDB takes a write that the disk cut short for an I/O error.
+  if (code == EIO && disk_is_full(database_.file)) code = ENOSPC;
+  if (code != 0) return failed(code, "cannot commit, the state stays as it was");
+  return true;
+}
+
+Result<> LmdbStore::grow_map() {
+  const std::unique_lock map(map_);
+  auto* const environment = database_.environment.get();
+  MDB_envinfo info{};
+  mdb_env_info(environment, &info);
+  if (info.me_mapsize >= max_map_)
+    return Error{Errc::no_space, fmt::format("{} may not grow beyond {} bytes; keep less history",
+                                             database_.file.native(), max_map_)};
+  const auto size = std::min<std::uint64_t>(std::uint64_t{info.me_mapsize} * 2, max_map_);
+  if (const int code = mdb_env_set_mapsize(environment, size); code != 0)
+    return lmdb::error(code,
+                       fmt::format("{}: cannot map {} bytes of it", database_.file.native(), size));
+  return {};
+}
+
+int LmdbStore::with_room_to_read(const std::function<int()>& attempt) {
+  auto* const environment = database_.environment.get();
+  bool cleaned = false;
+  for (;;) {
+    int code = 0;
+    {
+      const std::shared_lock map(map_);
+      code = attempt();
+    }
+    if (code == MDB_MAP_RESIZED) {
+      // The owner, another process, has a larger map than we.
+      const std::unique_lock map(map_);
+      code = mdb_env_set_mapsize(environment, 0);
+      if (code != 0) return code;
+    } else if (code == MDB_READERS_FULL && !cleaned) {
+      cleaned = true;
+      int dead = 0;
+      mdb_reader_check(environment, &dead);
+      if (dead == 0) return code;
+    } else {
+      return code;
+    }
+  }
+}
+
+Result<> LmdbStore::read(const std::function<Result<>(View&)>& body) {
+  Result<> outcome;
+  const int code = with_room_to_read([&] {
+    MDB_txn* begun = nullptr;
+    if (const int failed = mdb_txn_begin(database_.environment.get(), nullptr, MDB_RDONLY, &begun);
+        failed != 0)
+      return failed;
+    const lmdb::Transaction transaction(begun);
+    LmdbTransaction records(database_, begun);
+    outcome = body(records);
+    return 0;
+  });
+  if (code != 0)
+    return lmdb::error(code, fmt::format("{}: cannot begin to read", database_.file.native()));
+  return outcome;
+}
+
+Result<> LmdbStore::copy_to(const std::filesystem::path& folder) {
+  const Files files(folder);
+  const Files own(database_.file.parent_path());
+  const auto marker = read_file(own.marker, max_marker);
+  if (!marker) return marker.error();
+  for (const auto& there : {files.data, files.marker})
+    if (std::error_code ignored; std::filesystem::exists(there, ignored))
+      return Error{Errc::invalid,
+                   fmt::format("{} is in the way of a copy of the state", there.native())};
+
+  // Not mdb_env_copy2(): that makes a file which others may read.
+  const Fd fd{::open(files.fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+  if (!fd) return system_error(errno, fmt::format("cannot create {}", files.fresh.native()));
+  auto* const environment = database_.environment.get();
+  int code =
+      with_room_to_read([&] { return mdb_env_copyfd2(environment, fd.get(), MDB_CP_COMPACT); });
+  // LMDB refuses to compact a file with a page that is neither used nor free.
+  if (code == MDB_INCOMPATIBLE && ::ftruncate(fd.get(), 0) == 0 &&
+      ::lseek(fd.get(), 0, SEEK_SET) == 0)
+    code = with_room_to_read([&] { return mdb_env_copyfd2(environment, fd.get(), 0); });
+  if (code == 0 && ::fsync(fd.get()) != 0) code = errno;
+  if (code == 0 && ::rename(files.fresh.c_str(), files.data.c_str()) != 0) code = errno;
+  if (code != 0) {
+    ::unlink(files.fresh.c_str());
+    return lmdb::error(
+        code, fmt::format("cannot copy {} to {}", database_.file.native(), files.data.native()));
+  }
+  return replace_file(files.marker, *marker, 0600);
+}
+
+}  // namespace rcptsync::store

@@ -1,0 +1,222 @@
+// The writing half of LmdbTransaction.
+#include "store/transaction.hpp"
+
+#include <fmt/format.h>
+
+#include "base/escape.hpp"
+#include "store/codec.hpp"
+
+namespace rcptsync::store {
+namespace {
+
+// A piece of changes is closed once it is this long. Large enough that a walk is fast, small enough
+// that LMDB finds room for it in one run of pages.
+constexpr std::size_t piece_size = 60000;
+
+}  // namespace
+
+Result<> LmdbTransaction::failed(int code, Table table) {
+  const auto error = database_.error(code, table);
+  map_is_full_ = map_is_full_ || code == MDB_MAP_FULL;
+  if (!failure_) failure_ = error;
+  return error;
+}
+
+Result<> LmdbTransaction::put(Table table, std::string_view key, std::string& record) {
+  if (record.size() > max_record)
+    return Error{
+        Errc::limit,
+        fmt::format("the record of {} in table {} has {} bytes, but at most {} can be stored",
+                    escape(key, 80), name_of(table), record.size(), max_record)};
+  codec::seal(key, record);
+
+  const auto at = cursor(table);
+  if (!at) return at.error();
+  auto& greatest = greatest_[static_cast<std::size_t>(table)];
+  if (!greatest) {
+    MDB_val last;
+    MDB_val ignored;
+    const int code = mdb_cursor_get(*at, &last, &ignored, MDB_LAST);
+    if (code != 0 && code != MDB_NOTFOUND) return failed(code, table);
+    greatest = code == 0 ? std::string(lmdb::view(last)) : std::string();
+  }
+  const bool append = key > *greatest;
+  auto name = lmdb::value(key);
+  auto value = lmdb::value(record);
+  if (const int code = mdb_cursor_put(*at, &name, &value, append ? MDB_APPEND : 0); code != 0)
+    return failed(code, table);
+  if (append) greatest->assign(key);
+  return {};
+}
+
+template <class Record>
+Result<> LmdbTransaction::store(Table table, std::string_view key, const Record& record) {
+  codec::encode(record, buffer_);
+  return put(table, key, buffer_);
+}
+
+Result<> LmdbTransaction::erase(Table table, std::string_view key) {
+  const auto at = cursor(table);
+  if (!at) return at.error();
+  auto name = lmdb::value(key);
+  MDB_val ignored;
+  int code = mdb_cursor_get(*at, &name, &ignored, MDB_SET);
+  if (code == MDB_NOTFOUND) return {};
+  if (code == 0) code = mdb_cursor_del(*at, 0);
+  if (code != 0) return failed(code, table);
+  return {};
+}
+
+Result<> LmdbTransaction::erase_below(Table table, std::string_view end) {
+  const auto at = cursor(table);
+  if (!at) return at.error();
+  for (;;) {
+    MDB_val key;
+    MDB_val ignored;
+    int code = mdb_cursor_get(*at, &key, &ignored, MDB_FIRST);
+    if (code == MDB_NOTFOUND || (code == 0 && lmdb::view(key) >= end)) return {};
+    if (code == 0) code = mdb_cursor_del(*at, 0);
+    if (code != 0) return failed(code, table);
+  }
+}
+
+Result<> LmdbTransaction::put_meta(const Meta& record) {
+  const auto present = meta();
+  if (!present) return present.error();
+  if (record.schema != present->schema || record.state_id != present->state_id ||
+      record.hash_seed != present->hash_seed)
+    return Error{Errc::internal,
+                 "the schema, the name and the seed of a state are given to it when it is made and "
+                 "never change"};
+  return store(Table::meta, meta_key, record);
+}
+
+Result<> LmdbTransaction::put_source(const SourceRecord& source) {
+  if (source.id == configuration_source)
+    return Error{Errc::invalid, fmt::format("source {}: number 0 is the configuration itself",
+                                            escape(source.name, 80))};
+  return store(Table::sources, source_key(source.id).view(), source);
+}
+
+Result<> LmdbTransaction::erase_source(SourceId id) {
+  return erase(Table::sources, source_key(id).view());
+}
+
+Result<> LmdbTransaction::put_object(SourceId source, std::string_view key,
+                                     const ObjectRecord& record) {
+  const auto at = object_key(source, key);
+  if (!at) return at.error();
+  return store(Table::objects, at->view(), record);
+}
+
+Result<> LmdbTransaction::erase_object(SourceId source, std::string_view key) {
+  const auto at = object_key(source, key);
+  if (!at) return at.error();
+  return erase(Table::objects, at->view());
+}
+
+Result<> LmdbTransaction::put_owner(std::string_view address, const Owner& owner) {
+  const auto at = owner_key(address, owner.source, owner.key);
+  if (!at) return at.error();
+  codec::encode_text(owner.reject, buffer_);
+  return put(Table::owners, at->view(), buffer_);
+}
+
+Result<> LmdbTransaction::erase_owner(std::string_view address, SourceId source,
+                                      std::string_view key) {
+  const auto at = owner_key(address, source, key);
+  if (!at) return at.error();
+  return erase(Table::owners, at->view());
+}
+
+Result<> LmdbTransaction::put_recipient(std::string_view address, const RecipientRecord& record) {
+  const auto at = name_key(address);
+  if (!at) return at.error();
+  return store(Table::recipients, at->view(), record);
+}
+
+Result<> LmdbTransaction::erase_recipient(std::string_view address) {
+  const auto at = name_key(address);
+  if (!at) return at.error();
+  return erase(Table::recipients, at->view());
+}
+
+Result<> LmdbTransaction::put_domain(std::string_view domain, const DomainRecord& record) {
+  const auto at = name_key(domain);
+  if (!at) return at.error();
+  if (record.accepted == 0 && record.supplied == 0) return erase(Table::domains, at->view());
+  return store(Table::domains, at->view(), record);
+}
+
+Result<> LmdbTransaction::put_held(std::string_view address, std::string_view reject) {
+  const auto at = name_key(address);
+  if (!at) return at.error();
+  codec::encode_text(reject, buffer_);
+  return put(Table::held, at->view(), buffer_);
+}
+
+Result<> LmdbTransaction::erase_held(std::string_view address) {
+  const auto at = name_key(address);
+  if (!at) return at.error();
+  return erase(Table::held, at->view());
+}
+
+Result<> LmdbTransaction::put_hold(const std::optional<Hold>& hold) {
+  if (!hold) return erase(Table::meta, hold_key);
+  return store(Table::meta, hold_key, *hold);
+}
+
+Result<> LmdbTransaction::erase_changes(std::uint64_t generation) {
+  const auto pieces = pieces_of(generation);
+  if (!pieces) return pieces.error();
+  for (std::uint32_t piece = 0; piece < *pieces; ++piece)
+    if (auto erased = erase(Table::changes, change_key(generation, piece).view()); !erased)
+      return erased;
+  return {};
+}
+
+Result<> LmdbTransaction::put_generation(const Generation& generation,
+                                         const std::vector<Change>& changes) {
+  if (auto erased = erase_changes(generation.number); !erased) return erased;
+
+  codec::StoredGeneration stored{generation, 0};
+  codec::ChangesWriter piece;
+  const auto close_piece = [&]() -> Result<> {
+    buffer_ = piece.bytes();
+    piece.clear();
+    return put(Table::changes, change_key(generation.number, stored.pieces++).view(), buffer_);
+  };
+  const Change* before = nullptr;
+  for (const auto& change : changes) {
+    if (before != nullptr && change.address <= before->address)
+      return Error{Errc::internal, fmt::format("the changes of generation {} are not sorted at {}",
+                                               generation.number, escape(change.address, 80))};
+    before = &change;
+    piece.add(change);
+    if (piece.bytes().size() < piece_size) continue;
+    if (auto put = close_piece(); !put) return put;
+  }
+  if (!piece.empty())
+    if (auto put = close_piece(); !put) return put;
+  return store(Table::generations, generation_key(generation.number).view(), stored);
+}
+
+Result<> LmdbTransaction::erase_generations_before(std::uint64_t first) {
+  const auto end = generation_key(first);
+  if (auto erased = erase_below(Table::changes, end.view()); !erased) return erased;
+  return erase_below(Table::generations, end.view());
+}
+
+Result<> LmdbTransaction::put_target(const TargetRecord& target) {
+  const auto at = name_key(target.name);
+  if (!at) return at.error();
+  return store(Table::targets, at->view(), target);
+}
+
+Result<> LmdbTransaction::erase_target(std::string_view name) {
+  const auto at = name_key(name);
+  if (!at) return at.error();
+  return erase(Table::targets, at->view());
+}
+
+}  // namespace rcptsync::store

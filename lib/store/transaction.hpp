@@ -1,0 +1,115 @@
+// transaction — one LMDB transaction as the store's View and Transaction.
+//
+// A read hands it out as View, which has no way to change anything. Look-ups and changes of a table
+// share one cursor, so runs of neighbouring keys find their page at once, and keys beyond the last
+// one are appended, which fills pages whole: that makes a sorted load several times faster than a
+// random one. Walks have a cursor of their own and may be nested.
+//
+// After a failed change nothing of the transaction can be committed; failure() says so whatever the
+// body returned.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "store/database.hpp"
+#include "store/store.hpp"
+
+namespace rcptsync::store {
+
+class LmdbTransaction final : public Transaction {
+ public:
+  /// Both must outlive this object; `transaction` is committed or aborted by the caller afterwards.
+  LmdbTransaction(const Database& database, MDB_txn* transaction)
+      : database_(database), transaction_(transaction) {}
+
+  Result<Meta> meta() override;
+  Result<std::vector<SourceRecord>> sources() override;
+  Result<std::optional<ObjectRecord>> object(SourceId source, std::string_view key) override;
+  Result<> each_object(
+      SourceId source,
+      const std::function<bool(std::string_view key, const ObjectRecord&)>& visit) override;
+  Result<> each_hash(
+      SourceId source,
+      const std::function<bool(std::string_view key, const StoredHash&)>& visit) override;
+  Result<std::vector<Owner>> owners(std::string_view address) override;
+  Result<std::optional<RecipientRecord>> recipient(std::string_view address) override;
+  Result<> each_recipient(
+      const std::function<bool(std::string_view address, const RecipientRecord&)>& visit) override;
+  Result<std::optional<DomainRecord>> domain(std::string_view domain) override;
+  Result<std::vector<std::pair<std::string, DomainRecord>>> domains() override;
+  Result<std::optional<Hold>> hold() override;
+  Result<> each_held(
+      const std::function<bool(std::string_view address, std::string_view reject)>& visit) override;
+  Result<std::vector<Generation>> generations(std::size_t limit) override;
+  Result<std::optional<Generation>> generation(std::uint64_t number) override;
+  Result<> each_change(std::uint64_t generation,
+                       const std::function<bool(const Change&)>& visit) override;
+  Result<std::vector<TargetRecord>> targets() override;
+  Result<std::optional<TargetRecord>> target(std::string_view name) override;
+
+  Result<> put_meta(const Meta& meta) override;
+  Result<> put_source(const SourceRecord& source) override;
+  Result<> erase_source(SourceId id) override;
+  Result<> put_object(SourceId source, std::string_view key, const ObjectRecord& record) override;
+  Result<> erase_object(SourceId source, std::string_view key) override;
+  Result<> put_owner(std::string_view address, const Owner& owner) override;
+  Result<> erase_owner(std::string_view address, SourceId source, std::string_view key) override;
+  Result<> put_recipient(std::string_view address, const RecipientRecord& record) override;
+  Result<> erase_recipient(std::string_view address) override;
+  Result<> put_domain(std::string_view domain, const DomainRecord& record) override;
+  Result<> put_held(std::string_view address, std::string_view reject) override;
+  Result<> erase_held(std::string_view address) override;
+  Result<> put_hold(const std::optional<Hold>& hold) override;
+  Result<> put_generation(const Generation& generation,
+                          const std::vector<Change>& changes) override;
+  Result<> erase_generations_before(std::uint64_t first) override;
+  Result<> put_target(const TargetRecord& target) override;
+  Result<> erase_target(std::string_view name) override;
+
+  /// The first change that LMDB refused.
+  [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
+  /// It was refused because the map is full: grow it and run the body again.
+  [[nodiscard]] bool map_is_full() const { return map_is_full_; }
+
+ private:
+  /// The table's cursor for look-ups and changes.
+  Result<MDB_cursor*> cursor(Table table);
+
+  /// The unsealed record under `key`, or nothing.
+  Result<std::optional<std::string_view>> get(Table table, std::string_view key);
+  template <class Record>
+  Result<std::optional<Record>> find(Table table, std::string_view key);
+
+  /// Calls visit(key, record) → Result<bool> for all keys that begin with `prefix`, in order; false
+  /// stops.
+  template <class Visit>
+  Result<> walk(Table table, std::string_view prefix, const Visit& visit) const;
+  /// The key and the unsealed record that an LMDB cursor stands on.
+  Result<std::string_view> unsealed(Table table, const MDB_val& key, const MDB_val& value) const;
+
+  /// How many pieces the changes of a generation take; 0 for one that is not there.
+  Result<std::uint32_t> pieces_of(std::uint64_t generation);
+
+  /// Seals `record` and stores it.
+  Result<> put(Table table, std::string_view key, std::string& record);
+  template <class Record>
+  Result<> store(Table table, std::string_view key, const Record& record);
+  Result<> erase(Table table, std::string_view key);
+  /// Erases every key below `end`.
+  Result<> erase_below(Table table, std::string_view end);
+  Result<> erase_changes(std::uint64_t generation);
+  Result<> failed(int code, Table table);
+
+  const Database& database_;
+  MDB_txn* transaction_;
+  std::array<lmdb::Cursor, table_names.size()> cursors_;
+  /// No key of the table is greater than this one; nothing: not known yet.
+  std::array<std::optional<std::string>, table_names.size()> greatest_;
+  std::string buffer_;  ///< the record being written
+  std::optional<Error> failure_;
+  bool map_is_full_ = false;
+};
+
+}  // namespace rcptsync::store
