@@ -1,0 +1,42 @@
+// check — everything that can be known to be wrong before a network is touched.
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <ostream>
+
+#include "config/load.hpp"
+#include "push/push.hpp"
+#include "recipient/rules.hpp"
+#include "service/daemon.hpp"
+#include "source/source.hpp"
+
+namespace rcptsync::service {
+
+ExitCode run_check(const std::filesystem::path& config_file, std::ostream& out) {
+  auto loaded = config::load(config_file);
+  const auto add = [&](int line, const std::string& key, const std::string& what) {
+    loaded.faults.push_back({config_file.native(), line, key, what, false});
+  };
+  if (loaded.usable()) {
+    if (auto started = push::initialize(); !started) add(0, "", started.error().message);
+    if (auto rules = recipient::Rules::compile(loaded.config.recipients); !rules)
+      add(0, "recipients", rules.error().message);
+    for (const auto& source : loaded.config.sources)
+      for (const auto& what : source::check_source(source))
+        add(source.line, "sources." + source.name, what);
+    for (const auto& target : loaded.config.targets)
+      for (const auto& what : push::check_target(target))
+        add(target.line, "targets." + target.name, what);
+  }
+  bool wrong = false;
+  for (const auto& fault : loaded.faults) {
+    wrong = wrong || !fault.warning;
+    fmt::print(out, "{}{}\n", fault.text(), fault.warning ? " (warning)" : "");
+  }
+  if (!wrong)
+    fmt::print(out, "{}: {} sources, {} targets: no faults\n", config_file.native(),
+               loaded.config.sources.size(), loaded.config.targets.size());
+  return wrong ? exit_configuration : exit_ok;
+}
+
+}  // namespace rcptsync::service

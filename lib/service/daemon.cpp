@@ -1,0 +1,223 @@
+#include "service/daemon.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <ctime>
+#include <optional>
+
+#include "config/load.hpp"
+#include "service/engine.hpp"
+#include "service/startup.hpp"
+#include "sync/schedule.hpp"
+
+namespace rcptsync::service {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+void rethrow(std::exception_ptr failure) {
+  if (failure) std::rethrow_exception(failure);
+}
+
+/// The life of the daemon. One coroutine polls; the others turn signals into requests that it sees
+/// between two cycles.
+class Daemon {
+ public:
+  Daemon(Startup startup, EventSink& sink, journal::Notifier& notifier)
+      : config_(std::move(startup.config)),
+        sink_(sink),
+        notifier_(notifier),
+        engine_(io_, std::move(startup.store), sink) {}
+
+  ExitCode run() {
+    if (auto configured = engine_.configure(config_); !configured) {
+      sink_.emit({EventKind::diagnostic, Priority::error, configured.error().message});
+      return exit_failed;
+    }
+    sink_.emit({EventKind::started, Priority::notice,
+                fmt::format("rcptsyncd {} started with {} sources and {} targets", RCPTSYNC_VERSION,
+                            config_->sources.size(), config_->targets.size())});
+    notifier_.ready();
+    asio::co_spawn(io_, watch_stop(), rethrow);
+    asio::co_spawn(io_, watch_requests(), rethrow);
+    asio::co_spawn(io_, feed_watchdog(), rethrow);
+    asio::co_spawn(io_, poll(), rethrow);
+    io_.run();
+    return exit_ok;
+  }
+
+ private:
+  // ---- polls
+  // ----------------------------------------------------------------------------------------------------
+
+  asio::awaitable<void> poll() {
+    auto cause = store::Cause::start;
+    bool resync = false;
+    while (!stopping()) {
+      const auto began = system_clock().wall();
+      notifier_.status("reading sources");
+      co_await engine_.cycle(cause, true, resync, stop_.get_token());
+      if (stopping()) co_return;
+      const auto next = sync::next_poll(config_->schedule, began, system_random());
+      engine_.next_poll(next);
+      notifier_.status(engine_.summary());
+
+      co_await sleep_until(next);
+      resync = std::exchange(resync_asked_, false);
+      const bool asked = std::exchange(poll_asked_, false);
+      cause = resync ? store::Cause::resync : asked ? store::Cause::poll : store::Cause::schedule;
+      if (resync && !stopping()) reload();
+    }
+  }
+
+  // Until the wall clock says so, in steps of at most a minute because it may jump ahead; or until
+  // as much time has passed as was left at the start, because it may be set back.
+  asio::awaitable<void> sleep_until(WallTime time) {
+    const auto wait = std::max<WallTime::duration>(time - system_clock().wall(), 0s);
+    const auto latest =
+        system_clock().steady() + std::chrono::duration_cast<SteadyTime::duration>(wait);
+    while (!resync_asked_ && !poll_asked_ && !stopping()) {
+      const auto left = std::min<SteadyTime::duration>(time - system_clock().wall(),
+                                                       latest - system_clock().steady());
+      if (left <= 0s) co_return;
+      wake_.expires_after(std::min<SteadyTime::duration>(left, 60s));
+      boost::system::error_code ignored;
+      co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+  }
+
+  // A configuration with faults changes nothing; the resync that SIGHUP asked for happens all the
+  // same.
+  void reload() {
+    notifier_.reloading();
+    ::tzset();  // cron expressions follow the zone that the machine has now
+    auto loaded = config::load(config_->file);
+    if (loaded.usable() && loaded.config.state_dir != config_->state_dir)
+      loaded.faults.push_back({config_->file, 0, "state_dir",
+                               "cannot change while the daemon runs: restart it", false});
+    for (const auto& fault : loaded.faults) {
+      if (fault.warning)
+        sink_.emit({EventKind::diagnostic, Priority::warning, fault.text()});
+      else
+        refuse(fault.text());
+    }
+    if (loaded.usable()) {
+      auto config = std::make_shared<const config::Config>(std::move(loaded.config));
+      if (auto configured = engine_.configure(config); !configured) {
+        refuse(configured.error().message);
+      } else {
+        config_ = std::move(config);
+        sink_.emit(
+            {EventKind::reloaded, Priority::notice,
+             fmt::format(
+                 "configuration read again: {} sources, {} targets; reading all, pushing to all",
+                 config_->sources.size(), config_->targets.size())});
+      }
+    }
+    notifier_.ready();
+  }
+
+  void refuse(const std::string& why) {
+    sink_.emit(failure(EventKind::reload_refused, "the old configuration stays: " + why, why));
+  }
+
+  // ---- signals
+  // --------------------------------------------------------------------------------------------------
+
+  asio::awaitable<void> watch_requests() {
+    for (;;) {
+      boost::system::error_code error;
+      const int signal =
+          co_await requests_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      if (error) co_return;
+      (signal == SIGHUP ? resync_asked_ : poll_asked_) = true;
+      wake_.cancel();
+    }
+  }
+
+  asio::awaitable<void> watch_stop() {
+    boost::system::error_code error;
+    co_await stops_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    notifier_.stopping();
+    sink_.emit({EventKind::stopping, Priority::notice, "stopping"});
+    stop_.request_stop();
+    requests_.cancel();
+    watchdog_.cancel();
+    wake_.cancel();
+
+    // Most of the time goes to transfers in flight. What is not done at the end is left to crash
+    // recovery, which every part of the state and of a target is built for.
+    const std::chrono::milliseconds limit = config_->stop_timeout;
+    std::thread([limit] {
+      std::this_thread::sleep_for(limit);
+      ::_exit(exit_ok);
+    }).detach();
+    engine_.fleet().stop(limit * 7 / 10);
+  }
+
+  asio::awaitable<void> feed_watchdog() {
+    const auto interval = notifier_.watchdog_interval();
+    while (interval && !stopping()) {
+      notifier_.watchdog();
+      watchdog_.expires_after(*interval);
+      boost::system::error_code ignored;
+      co_await watchdog_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+  }
+
+  [[nodiscard]] bool stopping() const { return stop_.stop_requested(); }
+
+  asio::io_context io_{1};
+  std::shared_ptr<const config::Config> config_;
+  EventSink& sink_;
+  journal::Notifier& notifier_;
+  asio::signal_set stops_{io_, SIGTERM, SIGINT};
+  asio::signal_set requests_{io_, SIGHUP, SIGUSR1};
+  asio::steady_timer wake_{io_}, watchdog_{io_};
+  std::stop_source stop_;
+  bool resync_asked_ = false, poll_asked_ = false;
+  Engine engine_;
+};
+
+/// Keeps SIGHUP and SIGUSR1 waiting as long as it lives: until somebody listens they would end the
+/// process, and to open a large state takes a while.
+class RequestsWait {
+ public:
+  RequestsWait() {
+    sigset_t requests;
+    ::sigemptyset(&requests);
+    ::sigaddset(&requests, SIGHUP);
+    ::sigaddset(&requests, SIGUSR1);
+    ::pthread_sigmask(SIG_BLOCK, &requests, &before_);
+  }
+  RequestsWait(const RequestsWait&) = delete;
+  RequestsWait& operator=(const RequestsWait&) = delete;
+  ~RequestsWait() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+ExitCode run_daemon(const std::filesystem::path& config_file, EventSink& sink,
+                    journal::Notifier& notifier) {
+  ::tzset();
+  std::optional<RequestsWait> requests_wait(std::in_place);
+  auto startup = start_owner(config_file, sink);
+  if (startup.code != exit_ok) return startup.code;
+  Daemon daemon(std::move(startup), sink, notifier);
+  requests_wait.reset();
+  return daemon.run();
+}
+
+}  // namespace rcptsync::service

@@ -1,0 +1,146 @@
+// once — one cycle without the daemon: for real (--once), and on a throwaway copy of the state
+// (--once --dry-run).
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <map>
+#include <ostream>
+#include <thread>
+
+#include "base/escape.hpp"
+#include "config/load.hpp"
+#include "recipient/address.hpp"
+#include "service/daemon.hpp"
+#include "service/difference.hpp"
+#include "service/engine.hpp"
+#include "service/startup.hpp"
+
+namespace rcptsync::service {
+namespace {
+
+namespace asio = boost::asio;
+
+void rethrow(std::exception_ptr failure) {
+  if (failure) std::rethrow_exception(failure);
+}
+
+/// A temporary folder that goes with everything in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "rcptsync-dry-XXXXXX").native();
+    if (::mkdtemp(name.data()) != nullptr) path_ = name;
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// The state as it is now, in a folder of its own. A state that is not there yet gives an empty
+/// folder.
+Result<> copy_state(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const auto store = store::open_reader(from);
+  if (!store) return store.error().code == Errc::not_found ? Result<>() : store.error();
+  return (*store)->copy_to(to);
+}
+
+}  // namespace
+
+ExitCode run_once(const std::filesystem::path& config_file, EventSink& sink) {
+  auto startup = start_owner(config_file, sink);
+  if (startup.code != exit_ok) return startup.code;
+
+  asio::io_context io{1};
+  Engine engine(io, std::move(startup.store), sink);
+  if (auto configured = engine.configure(startup.config); !configured) {
+    sink.emit({EventKind::diagnostic, Priority::error, configured.error().message});
+    return exit_failed;
+  }
+  std::stop_source stop;
+  asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([&](const boost::system::error_code& error, int) {
+    if (error) return;
+    stop.request_stop();
+    std::thread([limit = startup.config->stop_timeout] {
+      std::this_thread::sleep_for(limit);
+      ::_exit(exit_failed);
+    }).detach();
+    engine.fleet().stop(std::chrono::milliseconds(startup.config->stop_timeout) * 7 / 10);
+  });
+  auto code = exit_failed;
+  auto once = [&]() -> asio::awaitable<void> {
+    const auto outcome = co_await engine.cycle(store::Cause::poll, true, false, stop.get_token());
+    co_await engine.fleet().idle();
+    if (!stop.stop_requested() && !outcome.sources_failed && !engine.fleet().any_failing())
+      code = outcome.report.hold || engine.fleet().any_held() ? exit_held : exit_ok;
+    signals.cancel();
+    engine.fleet().stop(std::chrono::milliseconds(0));
+  };
+  asio::co_spawn(io, once, rethrow);
+  io.run();
+  return code;
+}
+
+ExitCode run_dry(const std::filesystem::path& config_file, bool verbose, std::ostream& out,
+                 EventSink& sink) {
+  const auto config = load_configuration(config_file, sink);
+  if (!config) return exit_configuration;
+  const auto fail = [&](const Error& error) {
+    sink.emit({EventKind::diagnostic, Priority::error, error.message});
+    return exit_code_of(error);
+  };
+  const TemporaryFolder folder;
+  if (folder.path().empty()) return fail(system_error(errno, "cannot create a temporary folder"));
+  if (auto copied = copy_state(config->state_dir, folder.path()); !copied)
+    return fail(copied.error());
+  auto store = store::open_owner(folder.path());
+  if (!store) return fail(store.error());
+  auto rules = recipient::Rules::compile(config->recipients);
+  if (!rules) return fail(rules.error());
+  auto reader = Reader::open(*config, **store);
+  if (!reader) return fail(reader.error());
+
+  CycleInput input;
+  input.rules = &*rules;
+  input.config = config.get();
+  input.cause = store::Cause::poll;
+  input.now = system_clock().wall();
+  bool failed = false;
+  std::vector<SourceRead> reads((*reader)->size());
+  for (std::size_t i = 0; i < reads.size(); ++i) {
+    const auto& source = (*reader)->source(i);
+    reads[i] = (*reader)->read(i, source::ReadKind::full, {});
+    const auto& verdict = reads[i].verdict;
+    SourceInput said{
+        source.name, std::string(config::to_string(source.type)), verdict.has_value(), nullptr, {},
+        {}};
+    if (verdict) {
+      said.changes = &reads[i].changes;
+      said.server = verdict->server;
+      fmt::print(out, "source {}: {} objects, {} changed, {} gone\n", source.name, verdict->objects,
+                 reads[i].changes.upserts.size(), reads[i].changes.removals.size());
+    } else {
+      failed = true;
+      fmt::print(out, "source {}: not read: {}\n", source.name, verdict.error().message);
+    }
+    input.sources.push_back(std::move(said));
+  }
+  const auto report = commit_cycle(**store, input, true);
+  if (!report) return fail(report.error());
+  print_difference(out, *report, verbose);
+  return failed ? exit_failed : report->hold ? exit_held : exit_ok;
+}
+
+}  // namespace rcptsync::service

@@ -1,0 +1,49 @@
+// status_report — the state as `rcptsyncctl status` shows it: gathered once, written as text or as
+// JSON.
+#pragma once
+
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "config/config.hpp"
+#include "service/runtime.hpp"
+#include "store/store.hpp"
+#include "sync/target_machine.hpp"
+
+namespace rcptsync::service {
+
+struct StatusReport {
+  struct Source {
+    std::string name, type;
+    SourceStatus runtime;
+    std::uint64_t objects = 0, recipients = 0;
+  };
+  struct Target {
+    std::string name, host;
+    sync::TargetState state = sync::TargetState::behind;
+    store::TargetRecord record;
+  };
+  bool running = false;
+  WallTime now{};
+  std::uint64_t generation = 0, recipients = 0, pinned = 0;
+  std::optional<store::Generation> last;
+  std::optional<store::Hold> held;
+  std::optional<WallTime> next_poll;
+  std::vector<Source> sources;
+  std::vector<Target> targets;
+
+  [[nodiscard]] bool failing() const;  ///< a source or an enabled target
+  [[nodiscard]] bool holding() const;  ///< the cycle's guard, or a target's first push
+};
+
+/// `store` may be null: there is no state yet.
+Result<StatusReport> gather_status(const config::Config& config, store::Store* store, WallTime now);
+
+void print_status_text(std::ostream& out, const StatusReport& report);
+void print_status_json(std::ostream& out, const StatusReport& report);
+
+}  // namespace rcptsync::service
