@@ -1,0 +1,41 @@
+// rcptsyncd — the daemon's command line. rcptsyncd(8)
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+
+#include "journal/journal.hpp"
+#include "service/daemon.hpp"
+
+int main(int argc, char** argv) {
+  using namespace rcptsync;
+
+  std::string config_file = "/etc/rcptsync/rcptsync.yaml";
+  bool check = false, once = false, dry_run = false, verbose = false;
+  CLI::App app{"Keeps the recipient tables of mail gateways equal to the directory."};
+  app.add_option("--config,-c", config_file, "configuration file")
+      ->type_name("FILE")
+      ->capture_default_str();
+  auto* const check_flag = app.add_flag(
+      "--check", check, "check configuration, keys, known_hosts and credentials; no network");
+  auto* const once_flag =
+      app.add_flag("--once", once, "one whole cycle, then end")->excludes(check_flag);
+  app.add_flag("--dry-run", dry_run,
+               "with --once: print what a cycle would change; write nothing, push nothing")
+      ->needs(once_flag);
+  app.add_flag("--verbose,-v", verbose, "debug lines on stderr; with --dry-run every entry");
+  app.set_version_flag("--version", RCPTSYNC_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? service::exit_ok : service::exit_usage;
+  }
+
+  // A peer that closes its end is an error of one write, never the end of the daemon.
+  std::signal(SIGPIPE, SIG_IGN);
+  if (check) return service::run_check(config_file, std::cout);
+  const auto sink = journal::create_sink(verbose ? Priority::debug : Priority::info);
+  if (dry_run) return service::run_dry(config_file, verbose, std::cout, *sink);
+  if (once) return service::run_once(config_file, *sink);
+  const auto notifier = journal::create_notifier();
+  return service::run_daemon(config_file, *sink, *notifier);
+}
