@@ -1,0 +1,151 @@
+#!/usr/bin/python3
+"""bench: rcptsync beside the programs that do the same job today. Called by tests/bench/run.
+
+Each comparison alternates: one run of ours, one of the peer, and again. What is printed is the
+median of the ratios of such neighbours, so that the machine's other work hits both sides alike.
+Seconds are medians too, and are of this machine at this moment only.
+"""
+
+import argparse
+import itertools
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lab"))
+
+import make_ldif  # noqa: E402
+import poll  # noqa: E402
+from measure import Pairs, alternate, median, peak_memory, run  # noqa: E402
+from slapd import Slapd  # noqa: E402
+from sshd import Sshd  # noqa: E402
+from transfer import Transfer, same_cipher  # noqa: E402
+
+
+class Size(NamedTuple):
+    objects: int
+    table: int        # bytes
+    polls: int        # rounds
+    scripts: int      # rounds with the Perl script
+    transfers: int    # rounds
+
+
+FULL = Size(objects=100_000, table=50_000_000, polls=7, scripts=2, transfers=9)
+QUICK = Size(objects=5_000, table=5_000_000, polls=3, scripts=1, transfers=3)
+CHANGED_OBJECTS = 10
+
+
+class Report:
+    """Prints each comparison when it is there, and remembers the goals that were missed."""
+
+    def __init__(self, judge):
+        self.missed = []
+        self._judge = judge
+
+    def heading(self, text):
+        print(f"\n{text}\n{'':50}{'rcptsync':>17}{'peer':>18}  {'ratio':>6}")
+
+    def compare(self, name, ours, peers, wall_goal=None, cpu_goal=None):
+        pairs = Pairs(ours, peers)
+        for quantity, goal in (("wall", wall_goal), ("cpu", cpu_goal)):
+            ratio = pairs.ratio(quantity)
+            verdict = ""
+            if self._judge and goal is not None:
+                met = ratio <= goal
+                verdict = f"  goal {goal:.1f}: {'met' if met else 'MISSED'}"
+                if not met:
+                    self.missed.append(f"{name}, {quantity}: {ratio:.2f} instead of {goal:.1f}")
+            print(f"{name + ', ' + quantity:50}{median(ours, quantity):15.3f} s"
+                  f"{median(peers, quantity):16.3f} s  {ratio:6.2f}{verdict}", flush=True)
+
+    def figure(self, name, text):
+        print(f"{name:50}{text}", flush=True)
+
+
+def bench_polls(folder, programs, size, report):
+    with Slapd(folder / "slapd").start(objects=size.objects) as directory:
+        poll.check_readers_agree(directory, size.objects, folder)
+        peer, environment = poll.ldapsearch(directory)
+        script = poll.perl_script(directory)
+
+        report.heading(f"{size.objects} objects in slapd; the daemon's full poll that finds nothing changed")
+        with poll.PollingDaemon(folder / "tls", programs, directory) as daemon:
+            first = daemon.first_load()
+            report.compare("beside ldapsearch, LDAPS",
+                           *alternate(size.polls, daemon.unchanged_poll, lambda: run(peer, environment)),
+                           wall_goal=1.1, cpu_goal=1.0)
+            report.compare("beside getadsmtp.pl (Net::LDAP), LDAPS",
+                           *alternate(size.scripts, daemon.unchanged_poll, lambda: run(script)))
+            changed = [entry for entry, _ in zip(make_ldif.entries(size.objects), range(CHANGED_OBJECTS))]
+            numbers = itertools.count()
+
+            def changed_poll():
+                poll.change(directory, changed, next(numbers))
+                return daemon.changed_poll()
+
+            report.compare(f"{CHANGED_OBJECTS} objects changed, beside an unchanged poll",
+                           *alternate(size.polls, changed_poll, daemon.unchanged_poll))
+            loaded = daemon.memory()
+        with poll.PollingDaemon(folder / "tls", programs, directory) as daemon:
+            daemon.first_poll()
+            daemon.unchanged_poll()
+            restarted = daemon.memory()
+        with poll.PollingDaemon(folder / "plain", programs, directory, plaintext=True) as daemon:
+            daemon.first_load()
+            peer, environment = poll.ldapsearch(directory, plaintext=True)
+            report.compare("beside ldapsearch, without TLS",
+                           *alternate(size.polls, daemon.unchanged_poll, lambda: run(peer, environment)))
+        report.figure("first load, empty state to generation 1", f"{first.wall:15.3f} s wall, {first.cpu:.3f} s CPU")
+        for when, (peak, private) in (("since the first load", loaded), ("started again", restarted)):
+            report.figure(f"memory of the daemon, {when}",
+                          f"{private / 1e6:12.0f} MB private, {peak / 1e6:.0f} MB peak resident")
+        report.figure("memory of ldapsearch", f"{peak_memory(peer, environment) / 1e6:12.0f} MB peak resident")
+        report.figure("memory of getadsmtp.pl", f"{peak_memory(script) / 1e6:12.0f} MB peak resident")
+
+
+def bench_transfers(folder, programs, size, report):
+    with Sshd(folder / "sshd", settings="Subsystem sftp /usr/lib/openssh/sftp-server").start() as server:
+        transfer = Transfer(folder / "transfer", programs, server, size.table)
+
+        def measure(command):
+            def once():
+                transfer.clear()
+                cost = run(command)
+                transfer.check()
+                return cost
+            return once
+
+        report.heading(f"a table of {size.table / 1e6:.0f} MB to an sshd on loopback")
+        ours, old, new, plain = alternate(
+            size.transfers, measure(transfer.send()), measure(transfer.scp("-O", *same_cipher())),
+            measure(transfer.scp(*same_cipher())), measure(transfer.scp()))
+        report.compare("send, beside scp -O, same cipher and MAC", ours, old, wall_goal=1.0)
+        report.compare("send, beside scp (SFTP), same cipher and MAC", ours, new, wall_goal=1.0)
+        report.compare("send, beside scp as it comes", ours, plain, wall_goal=1.0)
+        report.compare("whole push, beside scp -O; ssh 'digest, sync, mv'",
+                       *alternate(size.transfers, measure(transfer.push()), measure(transfer.scp_and_check())))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__.splitlines()[0])
+    parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="small sizes, which say nothing about goals")
+    parser.add_argument("--no-goals", action="store_true", help="exit status 0 even if a goal is missed")
+    parser.add_argument("--only", choices=("polls", "transfers"), help="one half of it")
+    options = parser.parse_args()
+    size = QUICK if options.quick else FULL
+    build = Path(options.build).resolve()
+    report = Report(judge=not options.quick)
+    with tempfile.TemporaryDirectory(prefix="rcptsync-bench-") as folder:
+        if options.only != "transfers":
+            bench_polls(Path(folder), build / "bin", size, report)
+        if options.only != "polls":
+            bench_transfers(Path(folder), build / "tests" / "bench", size, report)
+    if report.missed:
+        print("\nmissed:", *report.missed, sep="\n  ")
+    return 1 if report.missed and not options.no_goals else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+// Records of the state file: any bytes decode or are refused, and what decodes has no other bytes.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "store/codec.hpp"
+
+namespace {
+
+using namespace rcptsync::store;
+
+template <class Record>
+void check(std::string_view bytes) {
+  Record record;
+  if (!codec::decode(bytes, record)) return;
+  std::string again;
+  codec::encode(record, again);
+  if (again != bytes) std::abort();
+}
+
+void check_changes(std::string_view bytes) {
+  codec::ChangesWriter again;
+  bool stopped = false;
+  const auto add = [&](const Change& change) {
+    again.add(change);
+    return true;
+  };
+  if (codec::decode_changes(bytes, add, stopped) && (stopped || again.bytes() != bytes))
+    std::abort();
+}
+
+void check_text(std::string_view bytes) {
+  const auto text = codec::decode_text(bytes);
+  if (!text) return;
+  std::string again;
+  codec::encode_text(*text, again);
+  if (again != bytes) std::abort();
+}
+
+// The first byte chooses the record.
+void check_any(std::uint8_t choice, std::string_view bytes) {
+  switch (choice % 10) {
+    case 0:
+      return check<Meta>(bytes);
+    case 1:
+      return check<SourceRecord>(bytes);
+    case 2:
+      return check<ObjectRecord>(bytes);
+    case 3:
+      return check<RecipientRecord>(bytes);
+    case 4:
+      return check<DomainRecord>(bytes);
+    case 5:
+      return check<Hold>(bytes);
+    case 6:
+      return check<codec::StoredGeneration>(bytes);
+    case 7:
+      return check<TargetRecord>(bytes);
+    case 8:
+      return check_changes(bytes);
+    default:
+      return check_text(bytes);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  check_any(data[0], bytes.substr(1));
+  (void)codec::unseal("key", bytes);
+  return 0;
+}

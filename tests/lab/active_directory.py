@@ -1,0 +1,202 @@
+"""active_directory: a Samba domain controller of one's own on loopback.
+
+    with ActiveDirectory(folder).start(objects=3000) as domain:
+        domain.ldaps_uri, domain.uri, domain.global_catalogue_uri, domain.ca_file
+        domain.reader, domain.password_file        # svc-reader@lab.example.com
+        domain.modify("dn: …\\nchangetype: modify\\n…")
+
+Samba's LDAP ports are fixed, so each has an address of its own in 127.0.10.0/24. It needs root, and
+a folder whose name is short: sockets with long names stand below it.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from certificates import Authority
+
+HERE = Path(__file__).resolve().parent
+
+
+def free_address():
+    """An address of 127.0.10.0/24 on which nobody offers LDAP."""
+    for last in range(1, 255):
+        address = f"127.0.10.{last}"
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, 389))
+                return address
+            except OSError:
+                continue
+    raise RuntimeError("no free address in 127.0.10.0/24")
+
+
+class ActiveDirectory:
+    realm, netbios, host = "LAB.EXAMPLE.COM", "LAB", "dc1"
+    base = "DC=lab,DC=example,DC=com"
+    reader, administrator = "svc-reader@lab.example.com", "administrator@lab.example.com"
+    password = "Passw0rd.Lab1"
+
+    def __init__(self, folder, address=None, strong_auth=True):
+        """`strong_auth`: no password without encryption, as in a hardened domain."""
+        self.folder = Path(folder).resolve()
+        if len(str(self.folder)) > 70:
+            raise ValueError(f"{self.folder} is too long for Samba's sockets")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.address = address or free_address()
+        self.uri, self.ldaps_uri = f"ldap://{self.address}", f"ldaps://{self.address}"
+        self.global_catalogue_uri = f"ldaps://{self.address}:3269"
+        authority = Authority(self.folder / "tls")
+        domain = self.realm.lower()
+        self._pair = authority.issue("server", [f"{self.host}.{domain}", domain, "localhost",
+                                                self.address])
+        self._pair.key.chmod(0o600)
+        self.ca_file = str(authority.certificate)
+        self.password_file = str(self.folder / "reader-password")
+        Path(self.password_file).touch(0o600)
+        Path(self.password_file).write_text(self.password + "\n")
+        self._strong_auth = strong_auth
+        self.process = None
+
+    def start(self, objects=0, seed=1, values=1700):
+        """Provisions the first time (some seconds, and one for a thousand objects), starts the
+        controller, returns when it answers. `values`: of the one entry with many addresses."""
+        for name in ("private", "state", "cache", "lock", "bind-dns", "ncalrpc", "run", "log",
+                     "etc"):
+            (self.folder / name).mkdir(exist_ok=True)
+        self._configure()
+        if not (self.folder / "provisioned").exists():
+            self._offline("provision", self.folder, self.password, self.host, self.address)
+            self._configure()
+            self._offline("fill", self.folder, self.password, objects, seed, values)
+            (self.folder / "provisioned").touch()
+        with open(self.folder / "log" / "stdout", "ab") as log:
+            self.process = subprocess.Popen(
+                ["samba", "-F", "--no-process-group", "-l", self.folder / "log", "-M", "single",
+                 "-s", self.folder / "etc" / "smb.conf"], stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True)
+        self._wait()
+        return self
+
+    def stop(self):
+        self._end(signal.SIGTERM)
+
+    def kill(self):
+        self._end(signal.SIGKILL)
+
+    def pause(self):
+        """The whole session stops; connections stay, nobody answers."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def add(self, ldif):
+        self._ldapmodify(ldif, "-a")
+
+    def modify(self, ldif):
+        self._ldapmodify(ldif)
+
+    def delete(self, dn):
+        self._ldapmodify(f"dn: {dn}\nchangetype: delete\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _configure(self):
+        folder = self.folder
+        (folder / "etc" / "smb.conf").write_text(f"""\
+[global]
+  netbios name = {self.host.upper()}
+  workgroup = {self.netbios}
+  realm = {self.realm}
+  server role = active directory domain controller
+  server services = ldap, cldap, kdc, rpc
+  interfaces = {self.address}/8
+  bind interfaces only = yes
+  disable netbios = yes
+  private dir = {folder}/private
+  lock directory = {folder}/lock
+  state directory = {folder}/state
+  cache directory = {folder}/cache
+  binddns dir = {folder}/bind-dns
+  pid directory = {folder}/run
+  ncalrpc dir = {folder}/ncalrpc
+  log file = {folder}/log/samba.log
+  logging = file
+  ldap server require strong auth = {"yes" if self._strong_auth else "no"}
+  tls enabled = yes
+  tls cafile = {self.ca_file}
+  tls certfile = {self._pair.certificate}
+  tls keyfile = {self._pair.key}
+  dsdb:schema update allowed = true
+  ldb:nosync = true
+[sysvol]
+  path = {folder}/state/sysvol
+  read only = no
+[netlogon]
+  path = {folder}/state/sysvol/{self.realm.lower()}/scripts
+  read only = no
+""")
+
+    def _offline(self, *arguments):
+        done = subprocess.run([sys.executable, HERE / "samba_directory.py", *map(str, arguments)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        (self.folder / "log" / arguments[0]).write_text(done.stdout)
+        if done.returncode != 0:
+            raise RuntimeError(f"{arguments[0]}: {done.stdout[-2000:]}")
+
+    def _search(self):
+        return subprocess.run(["ldapsearch", "-x", "-LLL", "-o", "nettimeout=2",
+                               "-H", self.ldaps_uri, "-D", self.administrator, "-w", self.password,
+                               "-s", "base", "-b", self.base, "dn"],
+                              env={**os.environ, "LDAPTLS_CACERT": self.ca_file},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              check=False)
+
+    def _wait(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if self._search().returncode == 0:
+                return
+            time.sleep(0.1)
+        answer = self._search().stderr
+        self.kill()
+        raise RuntimeError(f"Samba does not answer: {answer} (logs in {self.folder}/log)")
+
+    def _end(self, number):
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        for one in (signal.SIGCONT, number):
+            _signal_group(process.pid, one)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            pass
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def _ldapmodify(self, ldif, *options):
+        done = subprocess.run(["ldapmodify", *options, "-x", "-H", self.ldaps_uri,
+                               "-D", self.administrator, "-w", self.password], input=ldif,
+                              env={**os.environ, "LDAPTLS_CACERT": self.ca_file},
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"ldapmodify: {done.stderr}")
+
+
+def _signal_group(group, number):
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        pass

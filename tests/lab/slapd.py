@@ -1,0 +1,181 @@
+"""slapd: an OpenLDAP server of one's own on loopback, with an AD-like schema and made-up entries.
+
+    with Slapd(folder).start(objects=1000) as directory:
+        directory.uri, directory.ldaps_uri, directory.ca_file
+        directory.reader_dn, directory.reader_password     # may read everything, without limits
+        directory.modify("dn: …\\nchangetype: modify\\n…")
+
+It runs in the foreground as a child of the caller; a second start() keeps database and ports.
+"""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import make_ldif
+from certificates import Authority
+
+HERE = Path(__file__).resolve().parent
+
+
+def free_port(host="127.0.0.1"):
+    """A TCP port that nobody listens on now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+class Slapd:
+    suffix = make_ldif.SUFFIX
+    admin_dn, admin_password = f"cn=admin,{suffix}", "admin-secret"
+    reader_dn, reader_password = f"cn=reader,{suffix}", "reader-secret"
+
+    def __init__(self, folder, host="127.0.0.1", settings="", names=None, expired=False):
+        """`settings`: more lines for the database part of slapd.conf. `names`, `expired`: what
+        stands in the server's certificate; the right names by default."""
+        self.folder = Path(folder)
+        self.host = host
+        self.settings = settings
+        self.port, self.ldaps_port = free_port(host), free_port(host)
+        self.uri = f"ldap://{host}:{self.port}"
+        self.ldaps_uri = f"ldaps://{host}:{self.ldaps_port}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        authority = Authority(self.folder / "tls")
+        self.ca_file = str(authority.certificate)
+        self._pair = authority.issue("server", names or ["localhost", host], expired)
+        self.password_file = str(self.folder / "reader-password")
+        Path(self.password_file).touch(0o600)
+        Path(self.password_file).write_text(self.reader_password + "\n")
+        self.process = None
+
+    def start(self, objects=0, ldif="", seed=1):
+        """Fills the database the first time (`objects` made-up entries, then `ldif`), starts the
+        server, returns when it answers."""
+        database = self.folder / "db"
+        self._configure(database)
+        if not (database / "data.mdb").exists():
+            database.mkdir(exist_ok=True)
+            self._fill(objects, ldif, seed)
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [_slapd(), "-h", f"{self.uri} {self.ldaps_uri}", "-f", self.folder / "slapd.conf",
+                 "-d", "0"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+        self._wait()
+        return self
+
+    def stop(self):
+        """SIGTERM, and waits."""
+        self._end(signal.SIGTERM)
+
+    def kill(self):
+        """SIGKILL: connections are cut, nothing is said."""
+        self._end(signal.SIGKILL)
+
+    def pause(self):
+        """SIGSTOP: connections stay, nobody answers."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def add(self, ldif):
+        """LDIF records without changetype."""
+        self._ldapmodify(ldif, "-a")
+
+    def modify(self, ldif):
+        """LDIF change records."""
+        self._ldapmodify(ldif)
+
+    def delete(self, dn):
+        self._ldapmodify(f"dn: {dn}\nchangetype: delete\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _configure(self, database):
+        schemas = "\n".join(f"include /etc/ldap/schema/{name}.schema"
+                            for name in ("core", "cosine", "inetorgperson"))
+        (self.folder / "slapd.conf").write_text(f"""\
+{schemas}
+include {HERE}/adlike.schema
+pidfile {self.folder}/slapd.pid
+modulepath /usr/lib/ldap
+moduleload back_mdb.la
+moduleload syncprov.la
+sizelimit unlimited
+timelimit unlimited
+threads 4
+TLSCACertificateFile {self.ca_file}
+TLSCertificateFile {self._pair.certificate}
+TLSCertificateKeyFile {self._pair.key}
+database mdb
+suffix "{self.suffix}"
+rootdn "{self.admin_dn}"
+rootpw {self.admin_password}
+directory {database}
+maxsize 17179869184
+dbnosync
+index objectClass eq
+index entryCSN,entryUUID eq
+index mailNickname,proxyAddresses pres
+{self.settings}
+overlay syncprov
+syncprov-sessionlog 10000
+""")
+
+    def _fill(self, objects, ldif, seed):
+        path = self.folder / "data.ldif"
+        with open(path, "w", encoding="utf-8") as stream:
+            make_ldif.write(stream, objects, seed)
+            stream.write(f"dn: {self.reader_dn}\nobjectClass: organizationalRole\n"
+                         "objectClass: simpleSecurityObject\ncn: reader\n"
+                         f"userPassword: {self.reader_password}\n\n{ldif}\n")
+        loaded = subprocess.run([_slapd("slapadd"), "-q", "-w", "-f", self.folder / "slapd.conf",
+                                 "-l", path], stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, check=False)
+        if loaded.returncode != 0:
+            shutil.rmtree(self.folder / "db")
+            raise RuntimeError(f"slapadd: {loaded.stderr}")
+        path.unlink()
+
+    def _wait(self):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection((self.host, self.ldaps_port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        self.kill()
+        raise RuntimeError(f"slapd does not start: {(self.folder / 'log').read_text()}")
+
+    def _end(self, number):
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(number)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _ldapmodify(self, ldif, *options):
+        done = subprocess.run(["ldapmodify", *options, "-x", "-H", self.uri, "-D", self.admin_dn,
+                               "-w", self.admin_password], input=ldif, capture_output=True,
+                              text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"ldapmodify: {done.stderr}")
+
+
+def _slapd(name="slapd"):
+    return shutil.which(name) or f"/usr/sbin/{name}"
