@@ -63,7 +63,11 @@ class ObjectSink {
   virtual ~ObjectSink() = default;
   /// The object is there, and this is all of it. Twice in one read: the later one counts.
   virtual void upsert(const Object& object) = 0;
-  /// The object is gone; only in incremental reads. A full read says it by silence.
+  /// The object is there, as it was in the last read. False: no such object is known, so the caller
+  /// is in doubt and reads in full.
+  virtual bool present(std::string_view key) = 0;
+  /// The object is gone; only in incremental reads. A full read says it by silence. A key that was
+  /// never there is no error.
   virtual void remove(std::string_view key) = 0;
   /// Forget everything since the read began: it starts again from the first page, on another
   /// server.

@@ -56,7 +56,7 @@ SourceRead Reader::read(std::size_t index, source::ReadKind kind, std::stop_toke
   result.verdict =
       (*entry.source)->read({kind, entry.cookie, entry.server}, session, std::move(stop));
   if (result.verdict)
-    result.changes = session.finish(result.verdict->kind == source::ReadKind::full);
+    result.changes = session.finish(result.verdict->unseen_gone);
   return result;
 }
 

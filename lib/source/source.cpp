@@ -24,6 +24,11 @@ std::vector<std::string> check_source(const config::Source& source) {
   return {unknown_type(source)};
 }
 
+Result<> Source::watch(const WatchRequest& /*request*/, const std::function<void()>& /*ring*/,
+                       std::stop_token /*stop*/) {
+  return Error{Errc::invalid, "a source of this type cannot tell of changes"};
+}
+
 Result<std::unique_ptr<Source>> create_source(const config::Source& source) {
   if (is_ldap(source)) return create_ldap_source(source);
   return Error{Errc::invalid, unknown_type(source)};

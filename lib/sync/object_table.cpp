@@ -278,6 +278,15 @@ void ReadSession::upsert(const recipient::Object& object) {
   changed_.emplace_back(own(object, hash));
 }
 
+bool ReadSession::present(std::string_view key) {
+  const auto position = known_.find(key);
+  if (position == KnownObjects::npos) return false;
+  // A change that this read named before it stays.
+  seen_[position] = true;
+  removed_[position] = false;
+  return true;
+}
+
 void ReadSession::remove(std::string_view key) {
   if (const auto position = known_.find(key); position != KnownObjects::npos) {
     seen_[position] = false;
@@ -299,11 +308,11 @@ void ReadSession::restart() {
   places_ = KnownObjects(hasher_.seed());
 }
 
-ObjectChanges ReadSession::finish(bool full) {
+ObjectChanges ReadSession::finish(bool unseen_gone) {
   ObjectChanges changes;
   for (std::size_t position = 0; position < known_.positions(); ++position) {
     if (seen_[position]) ++changes.seen;
-    if (full ? !seen_[position] : removed_[position])
+    if (unseen_gone ? !seen_[position] : removed_[position])
       changes.removals.emplace_back(known_.key_at(position));
   }
   std::ranges::sort(changes.removals);

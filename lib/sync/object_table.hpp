@@ -120,12 +120,13 @@ class ReadSession final : public recipient::ObjectSink {
  public:
   ReadSession(const KnownObjects& known, ObjectHasher hasher);
   void upsert(const recipient::Object& object) override;
+  bool present(std::string_view key) override;
   /// In a full read too: the object counts as not seen, unless it is named again.
   void remove(std::string_view key) override;
   void restart() override;
 
-  /// `full`: objects that were not seen are removals. The session is as after restart().
-  ObjectChanges finish(bool full);
+  /// `unseen_gone`: objects that were not seen are removals. The session is as after restart().
+  ObjectChanges finish(bool unseen_gone);
 
  private:
   void withdraw(std::string_view key);

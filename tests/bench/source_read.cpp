@@ -59,6 +59,10 @@ class Printer final : public recipient::ObjectSink {
       fmt::print("\t{}={}", value.attribute, escape(value.text, value.text.size()));
     fmt::print("\n");
   }
+  bool present(std::string_view key) override {
+    fmt::print("present\t{}\n", hex(key));
+    return true;
+  }
   void remove(std::string_view key) override { fmt::print("remove\t{}\n", hex(key)); }
   void restart() override {
     objects_ = 0;
