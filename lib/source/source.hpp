@@ -60,6 +60,9 @@ struct Complete {
 struct WatchRequest {
   std::string cookie;            ///< of the last complete read
   std::string preferred_server;  ///< Complete::server of the last read
+  /// Called, if it is not empty, as soon as the watch stands: what changes from now on rings. Only
+  /// for the log and the status; a source that does not call it is taken to stand when it rings.
+  std::function<void()> listening = {};
 };
 
 class Source {
