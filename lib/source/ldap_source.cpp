@@ -8,12 +8,16 @@
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/escape.hpp"
 #include "base/handle.hpp"
 #include "config/secret.hpp"
 #include "source/ldap_connection.hpp"
 #include "source/ldap_errors.hpp"
 #include "source/ldap_read.hpp"
+#include "source/server_list.hpp"
 #include "source/sigpipe.hpp"
 #include "source/tls_diagnosis.hpp"
 
@@ -37,10 +41,7 @@ class Wipe {
 // What this version cannot do, or what would do something else than it says. Empty: nothing.
 std::string unsupported(const config::LdapSource& settings) {
   using config::BindMethod;
-  if (settings.servers.empty())
-    return settings.domain.empty()
-               ? "servers: none is named"
-               : "domain: this version does not look servers up in the DNS; name them in servers";
+  if (settings.servers.empty() && settings.domain.empty()) return "servers: none is named";
   if (settings.bind.method == BindMethod::gssapi || settings.bind.method == BindMethod::external)
     return "bind.method: this version can simple and anonymous only";
   if (settings.bind.method == BindMethod::simple) {
@@ -88,22 +89,12 @@ class LdapDirectory final : public Source {
                         std::stop_token stop) override;
 
  private:
-  [[nodiscard]] std::vector<const config::Server*> order(const std::string& preferred) const;
   Result<Complete> read_from(const config::Server& server, std::string_view password,
                              recipient::ObjectSink& sink, const std::stop_token& stop) const;
 
   config::SourceType type_;
   config::LdapSource settings_;
 };
-
-std::vector<const config::Server*> LdapDirectory::order(const std::string& preferred) const {
-  std::vector<const config::Server*> servers;
-  for (const auto& server : settings_.servers)
-    if (server.uri == preferred) servers.push_back(&server);
-  for (const auto& server : settings_.servers)
-    if (server.uri != preferred) servers.push_back(&server);
-  return servers;
-}
 
 Result<Complete> LdapDirectory::read(const ReadRequest& request, recipient::ObjectSink& sink,
                                      std::stop_token stop) {
@@ -114,16 +105,20 @@ Result<Complete> LdapDirectory::read(const ReadRequest& request, recipient::Obje
   if (!password) return password.error().within("bind.password_file");
   const Wipe wipe(*password);
 
+  auto list = servers_of(settings_, type_, request.preferred_server, stop);
+  if (!list) return list.error();
+
   std::vector<std::string> failures;
   Errc code = Errc::internal;
-  for (const auto* server : order(request.preferred_server)) {
+  for (const auto& server : list->servers) {
     if (!failures.empty()) sink.restart();
-    auto complete = read_from(*server, *password, sink, stop);
+    auto complete = read_from(server, *password, sink, stop);
     if (complete) {
-      complete->warnings = std::move(failures);
+      complete->warnings = std::move(list->warnings);
+      std::move(failures.begin(), failures.end(), std::back_inserter(complete->warnings));
       return complete;
     }
-    auto failure = complete.error().within(escape(server->uri));
+    auto failure = complete.error().within(escape(server.uri));
     if (failure.code == Errc::cancelled) return failure;
     if (failures.empty()) code = failure.code;
     failures.push_back(std::move(failure.message));

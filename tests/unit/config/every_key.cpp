@@ -20,6 +20,7 @@ sources:
   addresses: [proxyAddresses, otherMailbox]
   fallback: []
   sender_authentication: keep
+  system_mailboxes: keep
   incremental: off
   connect_timeout: 7s
   read_timeout: 2m
@@ -62,6 +63,7 @@ stop_timeout: 1h
   CHECK(ldap.addresses == Lines{"proxyAddresses", "otherMailbox"});
   CHECK(ldap.fallback.empty());
   CHECK_FALSE(ldap.drop_sender_authentication);
+  CHECK_FALSE(ldap.drop_system_mailboxes);
   CHECK_FALSE(ldap.incremental);
   CHECK(ldap.connect_timeout == Seconds{7});
   CHECK(ldap.read_timeout == Seconds{120});
@@ -199,8 +201,6 @@ metrics_file: m.prom
               "active-directory or ldap",
               "4: sources[2].type: type: exchange55 is not in this version yet; write a source of "
               "type active-directory or ldap",
-              "7: sources[3].domain: domain is not in this version yet; list the servers: servers: "
-              "[ldaps://…]",
               "9: sources[3].bind.method: method: gssapi is not in this version yet; write method: "
               "simple",
               "14: sources[4].bind.method: method: external is not in this version yet; write "

@@ -60,10 +60,11 @@ TEST_CASE("each fault that needs no network is found by itself") {
   CHECK(faults([](auto& ldap) { ldap.bind.user.clear(); }).size() == 1);
   CHECK(faults([](auto& ldap) { ldap.bind.password.reset(); }).size() == 1);
   CHECK(faults([](auto& ldap) { ldap.bind.method = config::BindMethod::gssapi; }).size() == 1);
+  CHECK(faults([](auto& ldap) { ldap.servers.clear(); }).size() == 1);
   CHECK(faults([](auto& ldap) {
           ldap.servers.clear();
           ldap.domain = "example.com";
-        }).size() == 1);
+        }).empty());
   CHECK(faults([](auto& ldap) {
           ldap.bind.password->name = "/does/not/exist";
           ldap.filter = "(";
