@@ -44,6 +44,10 @@ bool deceives(std::string_view sequence) {
          (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
 }
 
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
+
 }  // namespace
 
 std::string escape(std::string_view bytes, std::size_t limit) {
@@ -85,13 +89,15 @@ bool is_utf8(std::string_view bytes) {
 
 std::string ascii_lower(std::string_view text) {
   std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+  for (char& c : out) c = lower(c);
   return out;
 }
 
 bool ascii_equal(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && ascii_lower(a) == ascii_lower(b);
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
+  return true;
 }
 
 }  // namespace rcptsync

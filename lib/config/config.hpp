@@ -41,6 +41,10 @@ struct Server {
   std::string host;
   std::uint16_t port = 636;
   bool ldaps = true;
+
+  /// Active Directory: the ports at which a controller answers for the whole forest, with part of
+  /// the attributes.
+  [[nodiscard]] bool global_catalogue() const { return port == 3268 || port == 3269; }
 };
 
 struct Bind {
@@ -66,6 +70,7 @@ struct LdapSource {
   std::vector<std::string> addresses{"proxyAddresses"};
   std::vector<std::string> fallback{"mail"};
   bool drop_sender_authentication = true;
+  bool drop_system_mailboxes = true;
   bool incremental = true;
   Seconds connect_timeout{5};
   Seconds read_timeout{60};

@@ -70,6 +70,28 @@ void read_servers(Map& map, LdapSource& ldap) {
   map.refuse_empty("servers", "the list is empty; write for example [ldaps://dc1.example.com]");
 }
 
+bool reads_global_catalogue(const LdapSource& ldap) {
+  return std::any_of(ldap.servers.begin(), ldap.servers.end(),
+                     [](const Server& server) { return server.global_catalogue(); });
+}
+
+// The global catalogue answers for every naming context of the forest, so `""` means all of it, and
+// that is what is read if nothing is said.
+void read_bases(Map& map, bool is_ad, LdapSource& ldap) {
+  const bool forest = is_ad && reads_global_catalogue(ldap);
+  if (forest && !std::all_of(ldap.servers.begin(), ldap.servers.end(),
+                             [](const Server& server) { return server.global_catalogue(); }))
+    map.error("servers",
+              "some are global catalogues (ports 3268 and 3269) and some are not; they do not hold "
+              "the same objects, so make two sources of them");
+  if (forest) ldap.bases = {""};
+  map.read_list(
+      "bases", ldap.bases, max_bases, [forest](const Value& value) -> std::optional<std::string> {
+        const bool empty = value.node().kind == Node::Kind::scalar && value.node().text.empty();
+        return empty && forest ? std::string{} : base(value);
+      });
+}
+
 // A password or a directory in clear text needs a word of consent.
 void check_plaintext(const Map& map, const LdapSource& ldap) {
   const bool any_ldap =
@@ -103,7 +125,7 @@ void read_ldap(Map& map, SourceType type, const std::filesystem::path& folder, L
                 "is missing: the bind is anonymous, and Active Directory lets nobody read so; "
                 "write for example bind: {method: simple, user: …, password_file: …}");
   }
-  map.read_list("bases", ldap.bases, max_bases, base);
+  read_bases(map, is_ad, ldap);
   if (is_ad) {
     ldap.filter = "(|(proxyAddresses=*)(mail=*))";
   } else {
@@ -114,6 +136,8 @@ void read_ldap(Map& map, SourceType type, const std::filesystem::path& folder, L
   map.refuse_empty("addresses", "the list is empty; write for example [proxyAddresses]");
   map.read_list("fallback", ldap.fallback, max_attributes, attribute);
   map.read("sender_authentication", ldap.drop_sender_authentication,
+           choice<bool, 2>({"drop", "keep"}, {true, false}));
+  map.read("system_mailboxes", ldap.drop_system_mailboxes,
            choice<bool, 2>({"drop", "keep"}, {true, false}));
   map.read("incremental", ldap.incremental, choice<bool, 2>({"auto", "off"}, {true, false}));
   map.read("connect_timeout", ldap.connect_timeout, timeout);

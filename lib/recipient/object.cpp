@@ -1,21 +1,30 @@
 #include "recipient/object.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "base/escape.hpp"
 
 namespace rcptsync::recipient {
 namespace {
 
-bool is_alpha(char c) {
+constexpr bool is_alpha(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 // Exchange's address types are letters and digits (`X400`, `CCMAIL`); directories of other origin
 // put URIs there (`h323`, `xmpp`), whose schemes may hold `+-.` too (RFC 3986 §3.1).
-bool is_type_character(char c) {
+constexpr bool is_type_character(char c) {
   return is_alpha(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == '_';
 }
+
+// The same by look-up: every value of every object of every poll is asked.
+constexpr auto type_characters = [] {
+  std::array<bool, 256> table{};
+  for (int c = 0; c < 256; ++c)
+    table[static_cast<std::size_t>(c)] = is_type_character(static_cast<char>(c));
+  return table;
+}();
 
 std::string_view without_leading_spaces(std::string_view value) {
   value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
@@ -24,7 +33,9 @@ std::string_view without_leading_spaces(std::string_view value) {
 
 // The `name` of `name:rest`, empty if the value has none.
 std::string_view type_of(std::string_view value) {
-  const auto end = std::find_if_not(value.begin(), value.end(), is_type_character);
+  const auto end = std::find_if_not(value.begin(), value.end(), [](char c) {
+    return type_characters[static_cast<unsigned char>(c)];
+  });
   if (end == value.begin() || end == value.end() || *end != ':' || !is_alpha(value.front()))
     return {};
   return value.substr(0, static_cast<std::size_t>(end - value.begin()));
@@ -81,6 +92,8 @@ std::string_view to_string(Drop value) {
 }
 
 bool other_protocol(std::string_view value) {
+  // What Exchange writes.
+  if (value.starts_with("smtp:") || value.starts_with("SMTP:")) return false;
   const auto type = type_of(without_leading_spaces(value));
   return !type.empty() && !ascii_equal(type, "smtp");
 }

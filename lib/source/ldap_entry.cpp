@@ -6,6 +6,7 @@
 
 #include "base/escape.hpp"
 #include "base/handle.hpp"
+#include "source/recipient_type.hpp"
 
 namespace rcptsync::source {
 namespace {
@@ -21,8 +22,11 @@ std::string_view view(const berval& value) {
 void free_cursor(BerElement* cursor) {
   ::ber_free(cursor, 0);
 }
-void free_values(berval* values) {
-  ::ber_memfree(values);
+
+// ascii_equal() where nearly every pair differs in length already: each attribute and each class of
+// each entry is compared with a handful of names.
+bool same_name(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && ascii_equal(a, b);
 }
 
 struct KnownClass {
@@ -74,7 +78,7 @@ int hex_digit(char c) {
 
 recipient::ObjectClass kind_of(std::string_view object_class, int& rank) {
   for (const auto& known : known_classes) {
-    if (ascii_equal(known.name, object_class)) {
+    if (same_name(known.name, object_class)) {
       rank = known.rank;
       return known.kind;
     }
@@ -135,7 +139,7 @@ recipient::Object Entry::object() const {
 
 EntryDecoder::EntryDecoder(config::SourceType type, const config::LdapSource& settings)
     : active_directory_(type == config::SourceType::active_directory),
-      drop_sender_authentication_(settings.drop_sender_authentication) {
+      drop_system_mailboxes_(settings.drop_system_mailboxes) {
   const auto want = [this](const std::string& name) -> Wanted& {
     for (auto& wanted : wanted_)
       if (ascii_equal(wanted.name, name)) return wanted;
@@ -144,12 +148,32 @@ EntryDecoder::EntryDecoder(config::SourceType type, const config::LdapSource& se
   for (const auto& name : settings.addresses) want(name).address = true;
   for (const auto& name : settings.fallback) want(name).fallback = true;
 
-  names_ = {"objectClass", "objectGUID"};
-  if (!active_directory_) names_.emplace_back("entryUUID");
-  if (drop_sender_authentication_) names_.emplace_back("msExchRequireAuthToSendTo");
-  for (const auto& wanted : wanted_) names_.push_back(wanted.name);
-  for (auto& name : names_) request_.push_back(name.data());
+  ask_for("objectClass", Role::object_class);
+  ask_for("objectGUID", Role::guid);
+  if (!active_directory_) ask_for("entryUUID", Role::uuid);
+  if (settings.drop_sender_authentication)
+    ask_for("msExchRequireAuthToSendTo", Role::sender_authentication);
+  if (drop_system_mailboxes_) ask_for("msExchRecipientTypeDetails", Role::recipient_type);
+  for (std::size_t i = 0; i < wanted_.size(); ++i) ask_for(wanted_[i].name, Role::address, i);
+  for (auto& requested : requested_) request_.push_back(requested.name.data());
   request_.push_back(nullptr);
+}
+
+void EntryDecoder::ask_for(std::string name, Role role, std::size_t wanted) {
+  for (auto& requested : requested_) {
+    if (!ascii_equal(requested.name, name)) continue;
+    requested.wanted = wanted;
+    return;
+  }
+  const bool with_options = name.find(';') != std::string::npos;
+  requested_.push_back({std::move(name), with_options, role, wanted});
+}
+
+const EntryDecoder::Requested* EntryDecoder::find(std::string_view name,
+                                                  std::string_view base) const {
+  for (const auto& requested : requested_)
+    if (same_name(requested.name, requested.with_options ? name : base)) return &requested;
+  return nullptr;
 }
 
 Result<Entry*> EntryDecoder::decode(LDAP* ldap, LDAPMessage* message) {
@@ -157,9 +181,11 @@ Result<Entry*> EntryDecoder::decode(LDAP* ldap, LDAPMessage* message) {
   entry_.fallback.clear();
   entry_.missing.clear();
   entry_.kind = recipient::ObjectClass::other;
-  entry_.drop = recipient::Drop::kept;
   guid_ = {};
   has_uuid_ = false;
+  sender_authentication_ = false;
+  has_recipient_type_ = false;
+  system_type_ = false;
   rank_ = 0;
 
   BerElement* position = nullptr;
@@ -168,19 +194,23 @@ Result<Entry*> EntryDecoder::decode(LDAP* ldap, LDAPMessage* message) {
     return Error{Errc::protocol, "the server sent an entry that is not LDAP"};
   const Handle<BerElement, free_cursor> cursor(position);
   entry_.dn = view(dn);
+  // RFC 4511 §4.1.7: PartialAttribute ::= SEQUENCE {type OCTET STRING, vals SET OF OCTET STRING}.
+  // Walked in place: ldap_get_attribute_ber would allocate an array for each attribute.
   for (;;) {
+    ber_len_t length = 0;
+    const auto tag = ::ber_peek_tag(cursor.get(), &length);
+    if (tag == LBER_DEFAULT) break;
+    char* end = nullptr;
     berval name{};
-    berval* list = nullptr;
-    const int code = ::ldap_get_attribute_ber(ldap, message, cursor.get(), &name, &list);
-    const Handle<berval, free_values> values(list);
-    if (code != LDAP_SUCCESS)
-      return Error{Errc::protocol,
-                   fmt::format("the server sent an entry that is not LDAP: {}", escape(entry_.dn))};
-    if (name.bv_val == nullptr) break;
-    constexpr berval none{};
-    if (auto taken = take(view(name), values ? values.get() : &none); !taken) return taken.error();
+    if (tag != LBER_SEQUENCE ||
+        ::ber_first_element(cursor.get(), &length, &end) != LBER_OCTETSTRING ||
+        ::ber_skip_element(cursor.get(), &name) != LBER_OCTETSTRING)
+      return not_ldap();
+    if (auto taken = take(view(name), cursor.get()); !taken) return taken.error();
+    if (::ber_next_element(cursor.get(), &length, end) != LBER_DEFAULT) return not_ldap();
   }
 
+  entry_.drop = drop();
   entry_.key = !guid_.empty() ? guid_
                : has_uuid_    ? std::string_view(uuid_.data(), uuid_.size())
                               : std::string_view{};
@@ -188,57 +218,86 @@ Result<Entry*> EntryDecoder::decode(LDAP* ldap, LDAPMessage* message) {
   return &entry_;
 }
 
-Result<> EntryDecoder::take(std::string_view name, Values values) {
+// One attribute; the cursor stands before its values and afterwards behind them.
+Result<> EntryDecoder::take(std::string_view name, BerElement* cursor) {
   auto parsed = parse_attribute_name(name);
   if (!parsed) return parsed.error().within(escape(entry_.dn));
-  for (std::size_t i = 0; i < wanted_.size(); ++i) {
-    // Who asks for `mail;lang-de` means just that; who asks for `mail` gets it with any option.
-    const bool exact = wanted_[i].name.find(';') != std::string::npos;
-    if (!ascii_equal(wanted_[i].name, exact ? name : parsed->base)) continue;
-    for (auto value = values; value->bv_val != nullptr; ++value) add(entry_, i, view(*value));
-    if (parsed->first != 0)
-      return Error{Errc::protocol, fmt::format("{}: {} does not begin with the first value",
-                                               escape(entry_.dn), escape(name))};
-    if (!parsed->complete) entry_.missing.push_back({.attribute = i, .from = parsed->last + 1});
-    break;
+  const auto* requested = find(name, parsed->base);
+
+  ber_len_t length = 0;
+  char* end = nullptr;
+  if (::ber_peek_tag(cursor, &length) != LBER_SET) return not_ldap();
+  auto tag = ::ber_first_element(cursor, &length, &end);
+  for (; tag != LBER_DEFAULT; tag = ::ber_next_element(cursor, &length, end)) {
+    berval value{};
+    if (tag != LBER_OCTETSTRING || ::ber_skip_element(cursor, &value) != LBER_OCTETSTRING ||
+        value.bv_val + value.bv_len > end)
+      return not_ldap();
+    if (requested == nullptr) continue;
+    if (auto taken = take(*requested, view(value)); !taken) return taken;
   }
-  return take_identity(parsed->base, values);
+
+  if (requested == nullptr || requested->wanted == not_wanted) return {};
+  if (parsed->first != 0)
+    return Error{Errc::protocol, fmt::format("{}: {} does not begin with the first value",
+                                             escape(entry_.dn), escape(name))};
+  if (!parsed->complete)
+    entry_.missing.push_back({.attribute = requested->wanted, .from = parsed->last + 1});
+  return {};
 }
 
-Result<> EntryDecoder::take_identity(std::string_view name, Values values) {
-  if (ascii_equal(name, "objectClass")) {
-    for (auto value = values; value->bv_val != nullptr; ++value) {
-      int rank = 0;
-      const auto kind = kind_of(view(*value), rank);
-      if (rank <= rank_) continue;
-      rank_ = rank;
-      entry_.kind = kind;
-    }
-    return {};
-  }
-  if (drop_sender_authentication_ && ascii_equal(name, "msExchRequireAuthToSendTo")) {
-    if (values->bv_val != nullptr && ascii_equal(view(*values), "TRUE"))
-      entry_.drop = recipient::Drop::sender_authentication;
-    return {};
-  }
-  return take_key(name, values);
-}
-
-Result<> EntryDecoder::take_key(std::string_view name, Values values) {
-  if (values->bv_val == nullptr) return {};
-  const auto value = view(*values);
-  if (ascii_equal(name, "objectGUID")) {
-    if (value.size() != uuid_.size())
-      return Error{Errc::protocol, fmt::format("{}: its objectGUID has {} bytes instead of 16",
-                                               escape(entry_.dn), value.size())};
-    guid_ = value;
-  } else if (!active_directory_ && ascii_equal(name, "entryUUID")) {
-    if (!parse_uuid(value, uuid_))
-      return Error{Errc::protocol, fmt::format("{}: its entryUUID {} is no UUID", escape(entry_.dn),
-                                               escape(value))};
-    has_uuid_ = true;
+Result<> EntryDecoder::take(const Requested& requested, std::string_view value) {
+  if (requested.wanted != not_wanted) add(entry_, requested.wanted, value);
+  switch (requested.role) {
+    case Role::address:
+      break;
+    case Role::object_class:
+      take_class(value);
+      break;
+    case Role::guid:
+      return take_guid(value);
+    case Role::uuid:
+      return take_uuid(value);
+    case Role::sender_authentication:
+      sender_authentication_ = ascii_equal(value, "TRUE");
+      break;
+    case Role::recipient_type:
+      has_recipient_type_ = true;
+      system_type_ = is_system_recipient_type(value);
+      break;
   }
   return {};
+}
+
+void EntryDecoder::take_class(std::string_view value) {
+  int rank = 0;
+  const auto kind = kind_of(value, rank);
+  if (rank <= rank_) return;
+  rank_ = rank;
+  entry_.kind = kind;
+}
+
+Result<> EntryDecoder::take_guid(std::string_view value) {
+  if (value.size() != uuid_.size())
+    return Error{Errc::protocol, fmt::format("{}: its objectGUID has {} bytes instead of 16",
+                                             escape(entry_.dn), value.size())};
+  guid_ = value;
+  return {};
+}
+
+Result<> EntryDecoder::take_uuid(std::string_view value) {
+  if (!parse_uuid(value, uuid_))
+    return Error{Errc::protocol,
+                 fmt::format("{}: its entryUUID {} is no UUID", escape(entry_.dn), escape(value))};
+  has_uuid_ = true;
+  return {};
+}
+
+recipient::Drop EntryDecoder::drop() const {
+  if (drop_system_mailboxes_ &&
+      (has_recipient_type_ ? system_type_ : is_system_mailbox_name(entry_.dn)))
+    return recipient::Drop::system_object;
+  return sender_authentication_ ? recipient::Drop::sender_authentication : recipient::Drop::kept;
 }
 
 void EntryDecoder::add(Entry& entry, std::size_t attribute, std::string_view text) const {
@@ -247,6 +306,11 @@ void EntryDecoder::add(Entry& entry, std::size_t attribute, std::string_view tex
   const recipient::Value value{.attribute = wanted.name, .text = text, .reject = {}};
   if (wanted.address) entry.addresses.push_back(value);
   if (wanted.fallback) entry.fallback.push_back(value);
+}
+
+Error EntryDecoder::not_ldap() const {
+  return {Errc::protocol,
+          fmt::format("the server sent an entry that is not LDAP: {}", escape(entry_.dn))};
 }
 
 Error EntryDecoder::no_key() const {

@@ -50,7 +50,8 @@ class EntryDecoder {
   EntryDecoder(const EntryDecoder&) = delete;
   EntryDecoder& operator=(const EntryDecoder&) = delete;
 
-  /// The attribute list of the search request, NULL-terminated.
+  /// The attribute list of the search request, NULL-terminated. Everything that decides about a
+  /// recipient is in it, and nothing else.
   [[nodiscard]] char** request() { return request_.data(); }
   [[nodiscard]] const std::vector<Wanted>& wanted() const { return wanted_; }
 
@@ -62,22 +63,47 @@ class EntryDecoder {
   void add(Entry& entry, std::size_t attribute, std::string_view text) const;
 
  private:
-  using Values = const berval*;
-  Result<> take(std::string_view name, Values values);
-  Result<> take_identity(std::string_view name, Values values);
-  Result<> take_key(std::string_view name, Values values);
+  /// What an attribute says beside the addresses that it may hold.
+  enum class Role : std::uint8_t {
+    address,
+    object_class,
+    guid,
+    uuid,
+    sender_authentication,
+    recipient_type
+  };
+  static constexpr std::size_t not_wanted = static_cast<std::size_t>(-1);
+  struct Requested {
+    std::string name;
+    bool with_options = false;  ///< who asks for `mail;lang-de` means just that
+    Role role = Role::address;
+    std::size_t wanted = not_wanted;  ///< index into wanted_
+  };
+
+  void ask_for(std::string name, Role role, std::size_t wanted = not_wanted);
+  [[nodiscard]] const Requested* find(std::string_view name, std::string_view base) const;
+  Result<> take(std::string_view name, BerElement* cursor);
+  Result<> take(const Requested& requested, std::string_view value);
+  Result<> take_guid(std::string_view value);
+  Result<> take_uuid(std::string_view value);
+  void take_class(std::string_view value);
+  [[nodiscard]] recipient::Drop drop() const;
+  [[nodiscard]] Error not_ldap() const;
   [[nodiscard]] Error no_key() const;
 
   const bool active_directory_;
-  const bool drop_sender_authentication_;
+  const bool drop_system_mailboxes_;
   std::vector<Wanted> wanted_;
-  std::vector<std::string> names_;
+  std::vector<Requested> requested_;
   std::vector<char*> request_;
 
   Entry entry_;
   std::string_view guid_;
   std::array<char, 16> uuid_{};
   bool has_uuid_ = false;
+  bool sender_authentication_ = false;
+  bool has_recipient_type_ = false;
+  bool system_type_ = false;
   int rank_ = 0;
 };
 

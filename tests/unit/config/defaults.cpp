@@ -30,6 +30,7 @@ TEST_CASE("the least configuration has the documented defaults") {
   CHECK(ldap.addresses == Lines{"proxyAddresses"});
   CHECK(ldap.fallback == Lines{"mail"});
   CHECK(ldap.drop_sender_authentication);
+  CHECK(ldap.drop_system_mailboxes);
   CHECK(ldap.incremental);
   CHECK(ldap.connect_timeout == Seconds{5});
   CHECK(ldap.read_timeout == Seconds{60});

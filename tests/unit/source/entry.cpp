@@ -90,8 +90,10 @@ TEST_CASE("each attribute is asked for once, and no more than is needed") {
   EntryDecoder directory(config::SourceType::active_directory, source);
   CHECK(requested(directory) == std::vector<std::string>{"objectClass", "objectGUID",
                                                          "msExchRequireAuthToSendTo",
+                                                         "msExchRecipientTypeDetails",
                                                          "proxyAddresses", "otherMailbox", "mail"});
   source.drop_sender_authentication = false;
+  source.drop_system_mailboxes = false;
   EntryDecoder ldap(config::SourceType::ldap, source);
   CHECK(requested(ldap) == std::vector<std::string>{"objectClass", "objectGUID", "entryUUID",
                                                     "proxyAddresses", "otherMailbox", "mail"});
