@@ -13,64 +13,8 @@ import socket
 import ssl
 import threading
 
-PAGED = b"1.2.840.113556.1.4.319"
-START_TLS = b"1.3.6.1.4.1.1466.20037"
-
-
-# BER (X.690), as far as LDAP needs it.
-
-def ber(tag, *contents):
-    body = b"".join(contents)
-    if len(body) < 128:
-        return bytes((tag, len(body))) + body
-    size = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(size))) + size + body
-
-
-def integer(value, tag=0x02):
-    return ber(tag, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
-
-
-def octets(value, tag=0x04):
-    return ber(tag, value if isinstance(value, bytes) else value.encode())
-
-
-def elements(body):
-    """The (tag, contents) pairs that stand one after the other in `body`."""
-    position = 0
-    while position < len(body):
-        tag, size, position = body[position], body[position + 1], position + 2
-        if size & 0x80:
-            count = size & 0x7F
-            size = int.from_bytes(body[position:position + count], "big")
-            position += count
-        yield tag, body[position:position + size]
-        position += size
-
-
-# Messages to the reader.
-
-def message(number, *contents):
-    return ber(0x30, integer(number), *contents)
-
-
-def ldap_result(tag, code, text="", referral=None, extra=b""):
-    uris = ber(0xA3, octets(referral)) if referral else b""
-    return ber(tag, integer(code, 0x0A), octets(""), octets(text), uris, extra)
-
-
-def search_entry(number, dn, attributes):
-    listed = (ber(0x30, octets(name), ber(0x31, *map(octets, values)))
-              for name, values in attributes.items())
-    return message(number, ber(0x64, octets(dn), ber(0x30, *listed)))
-
-
-def search_done(number, code=0, text="", cookie=None, referral=None):
-    """The end of a search; `cookie` None: without the paged results control."""
-    control = b"" if cookie is None else ber(
-        0xA0, ber(0x30, octets(PAGED), octets(ber(0x30, integer(0), octets(cookie)))))
-    return message(number, ldap_result(0x65, code, text, referral), control)
-
+from ldap_ber import (PAGED, START_TLS, ber, control_values, elements, ldap_result, message, octets,
+                      paging, receive, search_done, search_entry)
 
 # Faults: each gets the connection and the page that was asked for.
 
@@ -180,18 +124,10 @@ class Connection:
     def messages(self):
         """The (number, tag, contents, controls) that come in."""
         stream = self.sock.makefile("rb")
-        while True:
-            head = stream.read(2)
-            if len(head) < 2:
-                return
-            size = head[1]
-            if size & 0x80:
-                size = int.from_bytes(stream.read(size & 0x7F), "big")
-            parts = list(elements(stream.read(size)))
-            number = int.from_bytes(parts[0][1], "big")
-            controls = parts[2][1] if len(parts) > 2 else b""
-            yield number, parts[1][0], parts[1][1], controls
-            if parts[1] == (0x77, ber(0x80, START_TLS)):
+        while (got := receive(stream.read)) is not None:
+            number, tag, contents, controls = got
+            yield number, tag, contents, controls
+            if (tag, contents) == (0x77, ber(0x80, START_TLS)):
                 stream = self.sock.makefile("rb")
 
 
@@ -328,12 +264,8 @@ class FaultServer:
 
 
 def _paging(controls):
-    for _, control in elements(controls):
-        parts = list(elements(control))
-        if parts[0][1] == PAGED:
-            value = list(elements(next(elements(parts[-1][1]))[1]))
-            return int.from_bytes(value[0][1], "big"), value[1][1]
-    return 1 << 30, b""
+    value = control_values(controls).get(PAGED)
+    return paging(value) if value else (1 << 30, b"")
 
 
 def people(count, **more):
