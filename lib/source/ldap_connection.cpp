@@ -26,6 +26,8 @@ constexpr int read_ahead_level = 15;
 constexpr std::chrono::seconds diagnosis_time{3};
 // Of read_timeout: what a whole operation, one page of a search, may take.
 constexpr int operation_share = 10;
+// Longer than any process lives, and far from the end of the clock.
+constexpr std::chrono::hours no_deadline{24 * 365 * 10};
 // For the farewell.
 constexpr std::chrono::seconds unbind_time{1};
 
@@ -183,6 +185,16 @@ Result<LdapMessage> LdapConnection::next(int operation, std::string_view during)
   if (type <= 0) return failure(result_code(), during);
   if (bound_)
     watchdog_->extend(std::min(Steady::now() + settings_.read_timeout, operation_deadline_));
+  return owned;
+}
+
+Result<LdapMessage> LdapConnection::wait(int operation, std::string_view during) {
+  watchdog_->extend(Steady::now() + no_deadline);
+  LDAPMessage* message = nullptr;
+  const int type = ::ldap_result(ldap_, operation, LDAP_MSG_ONE, nullptr, &message);
+  LdapMessage owned(message);
+  if (type <= 0) return failure(result_code(), during);
+  watchdog_->set(Steady::now() + settings_.read_timeout);
   return owned;
 }
 

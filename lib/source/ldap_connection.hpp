@@ -42,9 +42,15 @@ class LdapConnection {
   LdapConnection& operator=(const LdapConnection&) = delete;
 
   [[nodiscard]] LDAP* handle() const { return ldap_; }
+  [[nodiscard]] const config::Server& server() const { return server_; }
 
   /// The next message of that operation. `during` says what the caller does, for the error.
   Result<LdapMessage> next(int operation, std::string_view during);
+
+  /// The next message of that operation, or of any (LDAP_RES_ANY), however long it takes: for a
+  /// server that speaks only when something happens. A stop ends it, and a connection that is lost,
+  /// which keepalive notices within a minute.
+  Result<LdapMessage> wait(int operation, std::string_view during);
 
   /// The result that a message carries.
   Result<LdapResult> result(LDAPMessage* message);

@@ -3,24 +3,24 @@
 #include <fmt/format.h>
 
 #include <deque>
-#include <functional>
 #include <limits>
 #include <optional>
+#include <unordered_set>
 
 #include "base/escape.hpp"
+#include "source/active_directory.hpp"
 #include "source/ldap_entry.hpp"
+#include "source/ldap_search.hpp"
 
 namespace rcptsync::source {
 namespace {
 
 // Bounds on what a server can make us read; each is far beyond any directory.
-constexpr std::uint64_t max_messages = 50'000'000;
 constexpr std::uint64_t max_empty_pages = 1000;
 constexpr std::uint64_t max_ranges = 10'000;  // of 1500 values in Active Directory
-
-constexpr const char* every_entry = "(objectClass=*)";
-
-using OwnedControl = Handle<LDAPControl, ldap_control_free>;
+// Of one search for objects by their keys: every server answers that many at once, and its filter
+// stays short enough for every parser.
+constexpr std::size_t keys_at_once = 100;
 
 void free_cursor(BerElement* cursor) {
   ::ber_free(cursor, 0);
@@ -36,24 +36,17 @@ class DirectoryReader {
  public:
   DirectoryReader(LdapConnection& connection, config::SourceType type,
                   const config::LdapSource& settings, recipient::ObjectSink& sink)
-      : connection_(connection), settings_(settings), sink_(sink), decoder_(type, settings) {}
+      : connection_(connection),
+        searcher_(connection, settings),
+        settings_(settings),
+        sink_(sink),
+        decoder_(type, settings) {}
 
-  Result<ReadTotals> read();
+  Result<std::vector<std::string>> bases();
+  Result<> read_base(const std::string& base, const std::string& filter);
+  [[nodiscard]] ReadTotals totals() const { return {objects_, searcher_.references()}; }
 
  private:
-  using OnEntry = std::function<Result<>(LDAPMessage*)>;
-  struct Search {
-    const std::string& base;
-    int scope;
-    const char* filter;
-    char** attributes;
-    LDAPControl* control = nullptr;
-  };
-
-  Result<LdapResult> search(const Search& search, const std::string& during,
-                            const OnEntry& on_entry);
-  Result<std::vector<std::string>> bases();
-  Result<> read_base(const std::string& base);
   Result<> take(LDAPMessage* message);
   Result<bool> next_page(const std::string& base, const LdapResult& end);
   Result<> check_progress(const std::string& base);
@@ -62,11 +55,11 @@ class DirectoryReader {
   Result<std::optional<std::uint64_t>> next_range(OwnedEntry& owned, MissingRange missing);
 
   LdapConnection& connection_;
+  LdapSearcher searcher_;
   const config::LdapSource& settings_;
   recipient::ObjectSink& sink_;
   EntryDecoder decoder_;
-  ReadTotals totals_;
-  std::uint64_t messages_ = 0;
+  std::uint64_t objects_ = 0;
 
   // Of the page that is being read.
   std::uint64_t page_ = 0;
@@ -79,79 +72,14 @@ class DirectoryReader {
   std::deque<OwnedEntry> unfinished_;  // entries with missing values
 };
 
-Result<LdapResult> DirectoryReader::search(const Search& search, const std::string& during,
-                                           const OnEntry& on_entry) {
-  LDAPControl* controls[] = {search.control, nullptr};
-  int operation = 0;
-  const int code = ::ldap_search_ext(
-      connection_.handle(), search.base.c_str(), search.scope, search.filter, search.attributes, 0,
-      search.control == nullptr ? nullptr : controls, nullptr, nullptr, LDAP_NO_LIMIT, &operation);
-  if (code == LDAP_FILTER_ERROR) return explain_search({code, {}, {}}, search.base, settings_);
-  if (code != LDAP_SUCCESS) return connection_.failure(code, during);
-  for (;;) {
-    auto message = connection_.next(operation, during);
-    if (!message) return message.error();
-    if (++messages_ > max_messages)
-      return Error{Errc::limit, fmt::format("{}: more than {} entries, which no directory has; "
-                                            "the server does not come to an end",
-                                            during, max_messages)};
-    switch (::ldap_msgtype(message->get())) {
-      case LDAP_RES_SEARCH_ENTRY:
-        if (auto done = on_entry(message->get()); !done) return done.error();
-        break;
-      case LDAP_RES_SEARCH_REFERENCE:
-        ++totals_.references;
-        break;
-      case LDAP_RES_INTERMEDIATE:
-        break;
-      case LDAP_RES_SEARCH_RESULT:
-        return connection_.result(message->get());
-      default:
-        return Error{Errc::protocol,
-                     fmt::format("{}: the server answers with something else", during)};
-    }
-  }
-}
-
-// The bases of the configuration, else what the server names as its own.
 Result<std::vector<std::string>> DirectoryReader::bases() {
   if (!settings_.bases.empty()) return settings_.bases;
-  std::string default_name = "defaultNamingContext";
-  std::string all_name = "namingContexts";
-  char* attributes[] = {default_name.data(), all_name.data(), nullptr};
-  std::vector<std::string> preferred;
-  std::vector<std::string> all;
-  const std::string root;
-  const auto end =
-      search({root, LDAP_SCOPE_BASE, every_entry, attributes}, "reading the root DSE",
-             [&](LDAPMessage* message) -> Result<> {
-               const auto collect = [&](const char* name, auto& into) {
-                 auto** values = ::ldap_get_values_len(connection_.handle(), message, name);
-                 for (auto** value = values; value != nullptr && *value != nullptr; ++value)
-                   if ((*value)->bv_len > 0) into.emplace_back((*value)->bv_val, (*value)->bv_len);
-                 ::ldap_value_free_len(values);
-               };
-               collect(default_name.c_str(), preferred);
-               collect(all_name.c_str(), all);
-               return {};
-             });
-  if (!end) return end.error();
-  if (end->status.code != LDAP_SUCCESS) return explain_search(end->status, root, settings_);
-  if (!preferred.empty()) return preferred;
-  if (!all.empty()) return all;
-  return Error{Errc::not_found,
-               "the server does not say which naming context is its own; name it in bases"};
+  const auto root = read_root_dse(searcher_, connection_, settings_);
+  if (!root) return root.error();
+  return search_bases(*root, settings_);
 }
 
-Result<ReadTotals> DirectoryReader::read() {
-  const auto from = bases();
-  if (!from) return from.error();
-  for (const auto& base : *from)
-    if (auto done = read_base(base); !done) return done.error();
-  return totals_;
-}
-
-Result<> DirectoryReader::read_base(const std::string& base) {
+Result<> DirectoryReader::read_base(const std::string& base, const std::string& filter) {
   page_ = 0;
   empty_pages_ = 0;
   page_key_.clear();
@@ -167,12 +95,14 @@ Result<> DirectoryReader::read_base(const std::string& base) {
         std::min<std::uint32_t>(settings_.page_size, std::numeric_limits<ber_int_t>::max());
     const int code = ::ldap_create_page_control(connection_.handle(), static_cast<ber_int_t>(size),
                                                 cookie_.get(), critical, &paging);
-    const OwnedControl owned(paging);
+    const LdapControl owned(paging);
     const auto during = fmt::format("reading page {} below {}", page_, escape(base));
     if (code != LDAP_SUCCESS) return connection_.failure(code, during);
-    const auto end =
-        search({base, LDAP_SCOPE_SUBTREE, settings_.filter.c_str(), decoder_.request(), paging},
-               during, [this](LDAPMessage* message) { return take(message); });
+    const auto end = searcher_.run({.base = base,
+                                    .filter = filter.c_str(),
+                                    .attributes = decoder_.request(),
+                                    .control = paging},
+                                   during, [this](LDAPMessage* message) { return take(message); });
     if (!end) return end.error();
     if (end->status.code != LDAP_SUCCESS)
       return explain_search(end->status, base, settings_).within(fmt::format("page {}", page_));
@@ -187,7 +117,7 @@ Result<> DirectoryReader::read_base(const std::string& base) {
 Result<> DirectoryReader::take(LDAPMessage* message) {
   const auto entry = decoder_.decode(connection_.handle(), message);
   if (!entry) return entry.error();
-  ++totals_.objects;
+  ++objects_;
   if (++on_page_ == 1) page_key_.assign((*entry)->key);
   if ((*entry)->missing.empty())
     sink_.upsert((*entry)->object());
@@ -292,7 +222,8 @@ Result<std::optional<std::uint64_t>> DirectoryReader::next_range(OwnedEntry& own
     }
     return {};
   };
-  const auto end = search({dn, LDAP_SCOPE_BASE, every_entry, attributes}, during, take_values);
+  const auto end = searcher_.run({.base = dn, .scope = LDAP_SCOPE_BASE, .attributes = attributes},
+                                 during, take_values);
   if (!end) return end.error();
   if (end->status.code != LDAP_SUCCESS) return explain_search(end->status, dn, settings_);
   // Renamed, deleted or shortened since its first values were read.
@@ -304,11 +235,55 @@ Result<std::optional<std::uint64_t>> DirectoryReader::next_range(OwnedEntry& own
   return std::optional<std::uint64_t>{got->last + 1};
 }
 
+// Passes on what is found and keeps which it was.
+class Finder final : public recipient::ObjectSink {
+ public:
+  explicit Finder(recipient::ObjectSink& sink) : sink_(sink) {}
+
+  void upsert(const recipient::Object& object) override {
+    found_.emplace(object.key);
+    sink_.upsert(object);
+  }
+  bool present(std::string_view key) override { return sink_.present(key); }
+  void remove(std::string_view key) override { sink_.remove(key); }
+  void restart() override { sink_.restart(); }
+
+  [[nodiscard]] bool found(const std::string& key) const { return found_.contains(key); }
+  [[nodiscard]] std::uint64_t count() const { return found_.size(); }
+
+ private:
+  recipient::ObjectSink& sink_;
+  std::unordered_set<std::string> found_;
+};
+
 }  // namespace
 
 Result<ReadTotals> read_directory(LdapConnection& connection, config::SourceType type,
                                   const config::LdapSource& settings, recipient::ObjectSink& sink) {
-  return DirectoryReader(connection, type, settings, sink).read();
+  DirectoryReader reader(connection, type, settings, sink);
+  const auto bases = reader.bases();
+  if (!bases) return bases.error();
+  for (const auto& base : *bases)
+    if (auto done = reader.read_base(base, settings.filter); !done) return done.error();
+  return reader.totals();
+}
+
+Result<ReadTotals> read_again(LdapConnection& connection, const config::LdapSource& settings,
+                              std::span<const std::string> guids, recipient::ObjectSink& sink) {
+  Finder finder(sink);
+  DirectoryReader reader(connection, config::SourceType::active_directory, settings, finder);
+  const auto bases = reader.bases();
+  if (!bases) return bases.error();
+  for (auto left = guids; !left.empty();) {
+    const auto some = left.first(std::min(left.size(), keys_at_once));
+    left = left.subspan(some.size());
+    const auto filter = fmt::format("(&{}{})", settings.filter, guid_filter(some));
+    for (const auto& base : *bases)
+      if (auto done = reader.read_base(base, filter); !done) return done.error();
+  }
+  for (const auto& guid : guids)
+    if (!finder.found(guid)) sink.remove(guid);
+  return ReadTotals{.objects = finder.count(), .references = reader.totals().references};
 }
 
 }  // namespace rcptsync::source

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
 
 #include "base/result.hpp"
 #include "config/config.hpp"
@@ -22,5 +24,11 @@ struct ReadTotals {
 /// Reads in full. The connection is bound and used by nobody else.
 Result<ReadTotals> read_directory(LdapConnection& connection, config::SourceType type,
                                   const config::LdapSource& settings, recipient::ObjectSink& sink);
+
+/// Active Directory: reads the objects with these objectGUIDs (16 bytes each), as read_directory()
+/// would find them. The sink gets each that is there, and a remove for each that is not, or that
+/// bases and filter do not name any more.
+Result<ReadTotals> read_again(LdapConnection& connection, const config::LdapSource& settings,
+                              std::span<const std::string> guids, recipient::ObjectSink& sink);
 
 }  // namespace rcptsync::source

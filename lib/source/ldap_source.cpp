@@ -10,11 +10,15 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
 #include "base/escape.hpp"
 #include "base/handle.hpp"
+#include "base/time.hpp"
 #include "config/secret.hpp"
+#include "source/increments.hpp"
 #include "source/ldap_connection.hpp"
+#include "source/ldap_cookie.hpp"
 #include "source/ldap_errors.hpp"
 #include "source/ldap_read.hpp"
 #include "source/server_list.hpp"
@@ -81,41 +85,96 @@ class LdapDirectory final : public Source {
  public:
   LdapDirectory(config::SourceType type, config::LdapSource settings)
       : type_(type), settings_(std::move(settings)) {
-    if (settings_.filter.empty() && type_ == config::SourceType::active_directory)
-      settings_.filter = active_directory_filter;
+    const bool active_directory = type_ == config::SourceType::active_directory;
+    if (settings_.filter.empty() && active_directory) settings_.filter = active_directory_filter;
+    fingerprint_ = fingerprint(type_, settings_);
+    if (settings_.incremental)
+      increments_ = active_directory ? create_dirsync(settings_) : create_content_sync(settings_);
   }
 
   Result<Complete> read(const ReadRequest& request, recipient::ObjectSink& sink,
                         std::stop_token stop) override;
+  [[nodiscard]] bool can_watch() const override { return increments_ != nullptr; }
+  Result<> watch(const WatchRequest& request, const std::function<void()>& ring,
+                 std::stop_token stop) override;
 
  private:
-  Result<Complete> read_from(const config::Server& server, std::string_view password,
+  /// What one read goes by, whichever server answers.
+  struct Task {
+    ReadKind kind;
+    LdapCookie before;
+    std::string_view password;
+    std::vector<std::string> servers;
+  };
+
+  [[nodiscard]] Result<std::string> password() const;
+  [[nodiscard]] Result<ServerList> servers(const LdapCookie& cookie, const std::string& preferred,
+                                           const std::stop_token& stop) const;
+  [[nodiscard]] const Mark* mark_for(const LdapCookie& cookie, const std::string& server) const;
+  Result<Complete> read_from(const config::Server& server, const Task& task,
                              recipient::ObjectSink& sink, const std::stop_token& stop) const;
+  Result<std::optional<Complete>> go_on(LdapConnection& connection, const Task& task,
+                                        recipient::ObjectSink& sink,
+                                        std::vector<std::string>& warnings) const;
+  void remember(Complete& complete, const Task& task, const Mark& mark) const;
 
   config::SourceType type_;
   config::LdapSource settings_;
+  std::string fingerprint_;
+  std::unique_ptr<Increments> increments_;  // none: incremental is off
 };
+
+// Read each time, so that a changed password needs no restart.
+Result<std::string> LdapDirectory::password() const {
+  if (!settings_.bind.password) return std::string{};
+  auto password = config::read_password(*settings_.bind.password);
+  if (!password) return password.error().within("bind.password_file");
+  return password;
+}
+
+// The preferred one first, those that lagged last.
+Result<ServerList> LdapDirectory::servers(const LdapCookie& cookie, const std::string& preferred,
+                                          const std::stop_token& stop) const {
+  auto list =
+      servers_of(settings_, type_, preferred.empty() ? cookie.mark_server : preferred, stop);
+  if (list)
+    std::stable_partition(list->servers.begin(), list->servers.end(),
+                          [&](const auto& server) { return !has_lagged(cookie, server.uri); });
+  return list;
+}
+
+// Where to go on at that server; nullptr: nowhere.
+const Mark* LdapDirectory::mark_for(const LdapCookie& cookie, const std::string& server) const {
+  const bool ours = cookie.mark && cookie.mark_server == server &&
+                    cookie.fingerprint == fingerprint_ && increments_ != nullptr;
+  return ours ? &*cookie.mark : nullptr;
+}
 
 Result<Complete> LdapDirectory::read(const ReadRequest& request, recipient::ObjectSink& sink,
                                      std::stop_token stop) {
   const SigpipeBlock no_sigpipe;
-  // Read each time, so that a changed password needs no restart.
-  auto password = settings_.bind.password ? config::read_password(*settings_.bind.password)
-                                          : Result<std::string>{std::string{}};
-  if (!password) return password.error().within("bind.password_file");
-  const Wipe wipe(*password);
+  auto secret = password();
+  if (!secret) return secret.error();
+  const Wipe wipe(*secret);
+  Task task{.kind = request.kind,
+            .before = parse_ldap_cookie(request.cookie),
+            .password = *secret,
+            .servers = {}};
 
-  auto list = servers_of(settings_, type_, request.preferred_server, stop);
+  auto list = servers(task.before, request.preferred_server, stop);
   if (!list) return list.error();
+  for (const auto& server : list->servers) task.servers.push_back(server.uri);
 
   std::vector<std::string> failures;
   Errc code = Errc::internal;
   for (const auto& server : list->servers) {
     if (!failures.empty()) sink.restart();
-    auto complete = read_from(server, *password, sink, stop);
+    auto complete = read_from(server, task, sink, stop);
     if (complete) {
-      complete->warnings = std::move(list->warnings);
-      std::move(failures.begin(), failures.end(), std::back_inserter(complete->warnings));
+      auto warnings = std::move(list->warnings);
+      std::move(failures.begin(), failures.end(), std::back_inserter(warnings));
+      std::move(complete->warnings.begin(), complete->warnings.end(), std::back_inserter(warnings));
+      complete->warnings = std::move(warnings);
       return complete;
     }
     auto failure = complete.error().within(escape(server.uri));
@@ -126,18 +185,107 @@ Result<Complete> LdapDirectory::read(const ReadRequest& request, recipient::Obje
   return Error{code, fmt::format("{}", fmt::join(failures, "; "))};
 }
 
-Result<Complete> LdapDirectory::read_from(const config::Server& server, std::string_view password,
+Result<Complete> LdapDirectory::read_from(const config::Server& server, const Task& task,
                                           recipient::ObjectSink& sink,
                                           const std::stop_token& stop) const {
-  auto connection = LdapConnection::open(settings_, server, password, stop);
+  auto connection = LdapConnection::open(settings_, server, task.password, stop);
   if (!connection) return connection.error();
+  Complete complete;
+  auto gone_on = go_on(**connection, task, sink, complete.warnings);
+  if (!gone_on) return gone_on.error();
+  if (*gone_on) return **std::move(gone_on);
+
+  // Before the read: what changes meanwhile is told twice rather than never.
+  Mark mark;
+  if (increments_) {
+    auto now = increments_->mark(**connection);
+    if (!now) return now.error();
+    mark = *std::move(now);
+    if (!mark.note.empty() && mark.note != task.before.note)
+      complete.warnings.push_back(escape(server.uri) + ": " + mark.note);
+  }
   const auto totals = read_directory(**connection, type_, settings_, sink);
   if (!totals) return totals.error();
-  Complete complete;
   complete.objects = totals->objects;
   complete.references = totals->references;
   complete.server = server.uri;
+  remember(complete, task, mark);
   return complete;
+}
+
+// The incremental read, if one is asked for and can be made at this server. Else nothing, and why
+// in the warnings if that is news.
+Result<std::optional<Complete>> LdapDirectory::go_on(LdapConnection& connection, const Task& task,
+                                                     recipient::ObjectSink& sink,
+                                                     std::vector<std::string>& warnings) const {
+  const std::optional<Complete> none;
+  if (task.kind != ReadKind::incremental || !increments_ || !task.before.mark) return none;
+  const auto& server = connection.server().uri;
+  const auto* since = mark_for(task.before, server);
+  if (since == nullptr) {
+    warnings.push_back(task.before.fingerprint != fingerprint_
+                           ? "settings of the source were changed, so it was read in full"
+                           : fmt::format("{} cannot go on where {} was, so it was read in full",
+                                         escape(server), escape(task.before.mark_server)));
+    return none;
+  }
+  auto increment = increments_->read(connection, *since, sink);
+  if (!increment && increment.error().code == Errc::foreign) {
+    sink.restart();
+    warnings.push_back(
+        fmt::format("{} was read in full: {}", escape(server), increment.error().message));
+    return none;
+  }
+  if (!increment) return increment.error();
+  Complete complete;
+  complete.kind = ReadKind::incremental;
+  complete.unseen_gone = increment->unseen_gone;
+  complete.objects = increment->objects;
+  complete.server = server;
+  increment->mark.note = task.before.note;
+  remember(complete, task, increment->mark);
+  return std::optional(std::move(complete));
+}
+
+void LdapDirectory::remember(Complete& complete, const Task& task, const Mark& mark) const {
+  if (!increments_) return;
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(system_clock().wall().time_since_epoch())
+          .count();
+  complete.behind = lag(task.before, complete.server, mark, now);
+  complete.cookie = to_bytes(after_read(task.before, complete.server, mark, fingerprint_,
+                                        !complete.behind.empty(), task.servers, now));
+}
+
+Result<> LdapDirectory::watch(const WatchRequest& request, const std::function<void()>& ring,
+                              std::stop_token stop) {
+  if (!increments_) return Error{Errc::invalid, "incremental: off, so nobody listens for changes"};
+  const SigpipeBlock no_sigpipe;
+  const auto cookie = parse_ldap_cookie(request.cookie);
+  auto secret = password();
+  if (!secret) return secret.error();
+  const Wipe wipe(*secret);
+  const auto list = servers(cookie, request.preferred_server, stop);
+  if (!list) return list.error();
+
+  std::vector<std::string> failures;
+  Errc code = Errc::internal;
+  for (const auto& server : list->servers) {
+    auto connection = LdapConnection::open(settings_, server, *secret, stop);
+    if (connection) {
+      const auto* mark = mark_for(cookie, server.uri);
+      if (request.listening) request.listening();
+      const auto ended = increments_->listen(**connection, mark == nullptr ? Mark{} : *mark, ring);
+      return ended ? ended : ended.error().within(escape(server.uri));
+    }
+    auto failure = connection.error().within(escape(server.uri));
+    if (failure.code == Errc::cancelled) return failure;
+    if (failures.empty()) code = failure.code;
+    failures.push_back(std::move(failure.message));
+  }
+  // Errc::invalid would say that no server ever can.
+  return Error{code == Errc::invalid ? Errc::unreachable : code,
+               fmt::format("{}", fmt::join(failures, "; "))};
 }
 
 }  // namespace
