@@ -10,6 +10,7 @@ a folder whose name is short: sockets with long names stand below it.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,10 +23,12 @@ from certificates import Authority
 HERE = Path(__file__).resolve().parent
 
 
-def free_address():
-    """An address of 127.0.10.0/24 on which nobody offers LDAP."""
+def free_address(but=None):
+    """An address of 127.0.10.0/24 on which nobody offers LDAP, another one than `but`."""
     for last in range(1, 255):
         address = f"127.0.10.{last}"
+        if address == but:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -83,11 +86,24 @@ class ActiveDirectory:
         self._wait()
         return self
 
+    def offline(self, command, *arguments):
+        """A command of samba_directory.py on the database, while the controller does not run."""
+        self._offline(command, self.folder, *arguments)
+
     def stop(self):
         self._end(signal.SIGTERM)
 
     def kill(self):
         self._end(signal.SIGKILL)
+
+    def copy(self, folder):
+        """Another controller, on an address of its own, with what this one holds now: as when the disk
+        of a virtual machine is copied. This one must not run."""
+        own = ("run", "ncalrpc", "log")
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=lambda at, names: [
+            name for name in names if (Path(at) == self.folder and name in own) or name == "server.pem"
+            or (Path(at) / name).is_socket()])
+        return ActiveDirectory(folder, free_address(but=self.address), self._strong_auth)
 
     def pause(self):
         """The whole session stops; connections stay, nobody answers."""
