@@ -54,6 +54,13 @@ std::string names(std::span<const std::string> all) {
   return text;
 }
 
+/// Reasons are joined by "; ", so none may hold one.
+std::string without_semicolons(std::string_view text) {
+  auto escaped = escape(text);
+  std::ranges::replace(escaped, ';', ',');
+  return escaped;
+}
+
 std::string_view plural(std::size_t count) {
   return count == 1 ? "" : "s";
 }
@@ -79,6 +86,19 @@ class Reasons {
     if (const auto& sources = input_.unconfirmed_sources; !sources.empty())
       add("removals wait for a second read of source{} that changed the server: {}",
           plural(sources.size()), names(sources));
+  }
+
+  void behind_sources() {
+    const auto& sources = input_.behind_sources;
+    if (sources.empty()) return;
+    std::string text;
+    for (const auto& source : sources.first(std::min(sources.size(), names_shown)))
+      text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", escape(source.name),
+                          without_semicolons(source.why));
+    if (sources.size() > names_shown)
+      text += fmt::format(" and {} more", sources.size() - names_shown);
+    add("removals wait until source{} {} behind: {}", plural(sources.size()),
+        sources.size() == 1 ? "is no longer" : "are no longer", text);
   }
 
   void canaries_absent() {
@@ -181,6 +201,7 @@ GuardVerdict judge(const config::Guard& settings, const GuardInput& input) {
     reasons.unread_sources();
     reasons.unhealthy_sources();
     reasons.unconfirmed_sources();
+    reasons.behind_sources();
     reasons.canaries_lost();
     reasons.min_recipients();
     reasons.max_removals();

@@ -28,6 +28,11 @@ struct DomainCount {
   std::uint64_t removals = 0;  ///< of those, candidates
 };
 
+struct BehindSource {
+  std::string name;
+  std::string why;  ///< `dc2 has not yet all that was read from dc1`
+};
+
 struct GuardInput {
   std::span<const RemovalCandidate> removals;  ///< sorted by address
   std::uint64_t accepted = 0;                  ///< addresses accepted by the table in force
@@ -40,8 +45,9 @@ struct GuardInput {
   std::span<const std::string> unread_sources;     ///< never read completely yet
   std::span<const std::string> unhealthy_sources;  ///< their last read failed
   std::span<const std::string>
-      unconfirmed_sources;   ///< changed their server with this read; a second read has to confirm
-  bool first_table = false;  ///< nothing was ever published
+      unconfirmed_sources;  ///< changed their server; a second full read has to confirm
+  std::span<const BehindSource> behind_sources;  ///< their server has not all that was read before
+  bool first_table = false;                      ///< nothing was ever published
 };
 
 struct GuardVerdict {
@@ -55,11 +61,11 @@ struct GuardVerdict {
   Digest digest;                     ///< names exactly these removals; zero if there are none
 };
 
-/// Rules, in this order, each adding its reason: unread, unhealthy and unconfirmed sources;
-/// canaries; min_recipients; max_removals; max_removal_percent of the whole and of each domain with
-/// 20 recipients or more, a share counting from 10 removals on; a domain that vanishes whole, from
-/// 10 removals on. A first table is held by unread sources, min_recipients and absent canaries
-/// only. Without candidates nothing is held except a first table.
+/// Rules, in this order, each adding its reason: unread, unhealthy, unconfirmed and lagging
+/// sources; canaries; min_recipients; max_removals; max_removal_percent of the whole and of each
+/// domain with 20 recipients or more, a share counting from 10 removals on; a domain that vanishes
+/// whole, from 10 removals on. A first table is held by unread sources, min_recipients and absent
+/// canaries only. Without candidates nothing is held except a first table.
 GuardVerdict judge(const config::Guard& settings, const GuardInput& input);
 
 /// SHA-256 over the removals: `address` or `address TAB reject`, one line each, in order.

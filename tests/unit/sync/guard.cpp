@@ -151,6 +151,25 @@ TEST_CASE("canaries: the lost one is named") {
         std::vector<std::string>{"guard.canaries ceo@example.com would be lost"});
 }
 
+TEST_CASE("sources: removals wait while one is behind, with its reason") {
+  Change change(1);
+  std::vector<BehindSource> behind{{"corp", "dc2 has not yet all; it was restored\n"}};
+  change.input.behind_sources = behind;
+  auto verdict = change.verdict();
+  CHECK(verdict.action == Action::hold_removals);
+  CHECK(verdict.reasons == std::vector<std::string>{
+                               "removals wait until source is no longer behind: corp (dc2 has not "
+                               "yet all, it was restored\\n)"});
+  behind.push_back({"other", "dc3 lags"});
+  change.input.behind_sources = behind;
+  CHECK(change.verdict().reasons.at(0).starts_with(
+      "removals wait until sources are no longer behind: corp (dc2 "));
+  CHECK(change.verdict().reasons.at(0).ends_with("), other (dc3 lags)"));
+  Change nothing(0);
+  nothing.input.behind_sources = behind;
+  CHECK(nothing.verdict().action == Action::publish);
+}
+
 TEST_CASE("sources: removals wait for every one that is unread, unhealthy or unconfirmed") {
   const std::vector<std::string> one{"corp"};
   const std::vector<std::string> two{"corp", "unix"};
