@@ -140,6 +140,8 @@ void read_ldap(Map& map, SourceType type, const std::filesystem::path& folder, L
   map.read("system_mailboxes", ldap.drop_system_mailboxes,
            choice<bool, 2>({"drop", "keep"}, {true, false}));
   map.read("incremental", ldap.incremental, choice<bool, 2>({"auto", "off"}, {true, false}));
+  // A catalogue is no naming context of its own, which DirSync needs.
+  if (is_ad && reads_global_catalogue(ldap)) ldap.incremental = false;
   map.read("connect_timeout", ldap.connect_timeout, timeout);
   map.read("read_timeout", ldap.read_timeout, timeout);
   map.read("page_size", ldap.page_size, count<std::uint32_t>(1, 100'000));
