@@ -17,6 +17,7 @@
 #include "base/time.hpp"
 #include "config/secret.hpp"
 #include "source/increments.hpp"
+#include "source/global_catalogue.hpp"
 #include "source/ldap_connection.hpp"
 #include "source/ldap_cookie.hpp"
 #include "source/ldap_errors.hpp"
@@ -190,6 +191,13 @@ Result<Complete> LdapDirectory::read_from(const config::Server& server, const Ta
                                           const std::stop_token& stop) const {
   auto connection = LdapConnection::open(settings_, server, task.password, stop);
   if (!connection) return connection.error();
+  if (type_ == config::SourceType::active_directory) {
+    const auto whole =
+        check_global_catalogue(**connection, settings_, [&](const config::Server& other) {
+          return LdapConnection::open(settings_, other, task.password, stop);
+        });
+    if (!whole) return whole.error();
+  }
   Complete complete;
   auto gone_on = go_on(**connection, task, sink, complete.warnings);
   if (!gone_on) return gone_on.error();
