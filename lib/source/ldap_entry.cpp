@@ -211,9 +211,8 @@ Result<Entry*> EntryDecoder::decode(LDAP* ldap, LDAPMessage* message) {
   }
 
   entry_.drop = drop();
-  entry_.key = !guid_.empty() ? guid_
-               : has_uuid_    ? std::string_view(uuid_.data(), uuid_.size())
-                              : std::string_view{};
+  // entryUUID first: content synchronization (RFC 4533) names entries by it.
+  entry_.key = has_uuid_ ? std::string_view(uuid_.data(), uuid_.size()) : guid_;
   if (entry_.key.empty()) return no_key();
   return &entry_;
 }
