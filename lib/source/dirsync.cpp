@@ -262,6 +262,13 @@ Result<Answer> Conversation::ask(const std::string& context, bool object_securit
                                  AttributeList& attributes, const Take& take) {
   Answer answer{.refusal = {}, .cookie = cookie};
   const auto during = fmt::format("asking {} for changes", escape(context));
+  // Samba shows deleted objects anyway; Microsoft's documentation wants them asked for.
+  LDAPControl* deleted = nullptr;
+  constexpr int not_critical = 0;
+  const int created =
+      ::ldap_control_create(show_deleted_control, not_critical, nullptr, 0, &deleted);
+  const LdapControl owned_deleted(deleted);
+  if (created != LDAP_SUCCESS) return connection_.failure(created, during);
   for (std::uint64_t round = 0; round < max_rounds; ++round) {
     berval value{answer.cookie.size(), answer.cookie.data()};
     LDAPControl* control = nullptr;
@@ -271,7 +278,11 @@ Result<Answer> Conversation::ask(const std::string& context, bool object_securit
     const LdapControl owned(control);
     if (code != LDAP_SUCCESS) return connection_.failure(code, during);
     const auto end = searcher_.run(
-        {.base = context, .filter = filter, .attributes = attributes.get(), .control = control},
+        {.base = context,
+         .filter = filter,
+         .attributes = attributes.get(),
+         .control = control,
+         .second_control = deleted},
         during, [&](LDAPMessage* message) -> Result<> {
           std::string guid;
           Hint hint;
@@ -403,7 +414,8 @@ Result<Mark> Conversation::mark() {
     if (!seen) return seen.error();
     if (*seen || !mark.note.empty()) continue;
     mark.note = fmt::format(
-        "the account may not read the deleted objects of {}, so deletions are noticed only by the "
+        "the account may not read the deleted objects of {}, so deletions may be noticed only by "
+        "the "
         "full read; to notice them at once, let an administrator run: dsacls \"CN=Deleted "
         "Objects,{}\" /takeownership, and then: dsacls \"CN=Deleted Objects,{}\" /G "
         "DOMAIN\\ACCOUNT:LCRP",

@@ -16,8 +16,8 @@
 #include "base/handle.hpp"
 #include "base/time.hpp"
 #include "config/secret.hpp"
-#include "source/increments.hpp"
 #include "source/global_catalogue.hpp"
+#include "source/increments.hpp"
 #include "source/ldap_connection.hpp"
 #include "source/ldap_cookie.hpp"
 #include "source/ldap_errors.hpp"
@@ -207,6 +207,16 @@ Result<Complete> LdapDirectory::read_from(const config::Server& server, const Ta
   Mark mark;
   if (increments_) {
     auto now = increments_->mark(**connection);
+    if (!now && now.error().code == Errc::timeout) {
+      // A server that is slow in this alone can still be read.
+      auto again = LdapConnection::open(settings_, server, task.password, stop);
+      if (!again) return again.error();
+      connection = std::move(again);
+      now = Mark{};
+      now->note =
+          "the server did not say in time where it stands, so the next read is a full one, "
+          "too; raise read_timeout, or write incremental: off";
+    }
     if (!now) return now.error();
     mark = *std::move(now);
     if (!mark.note.empty() && mark.note != task.before.note)
