@@ -54,9 +54,14 @@ RuntimeStatus load_runtime(const std::filesystem::path& state_dir) {
       if (!source.is_object()) continue;
       const auto complete = source.find("complete");
       status.sources[name] = {
-          string_at(source, "mode"), string_at(source, "server"), time_at(source, "last_success"),
+          string_at(source, "mode"),
+          string_at(source, "server"),
+          time_at(source, "last_success"),
           string_at(source, "last_error"),
-          complete != source.end() && complete->is_boolean() && complete->get<bool>()};
+          complete != source.end() && complete->is_boolean() && complete->get<bool>(),
+          time_at(source, "last_full"),
+          string_at(source, "behind"),
+          string_at(source, "watch")};
     }
   status.pushing = names_at(document, "pushing");
   status.unproven = names_at(document, "unproven");
@@ -70,7 +75,10 @@ Result<> save_runtime(const std::filesystem::path& state_dir, const RuntimeStatu
                      {"server", source.server},
                      {"last_success", time_or_null(source.last_success)},
                      {"last_error", source.last_error},
-                     {"complete", source.complete}};
+                     {"complete", source.complete},
+                     {"last_full", time_or_null(source.last_full)},
+                     {"behind", source.behind},
+                     {"watch", source.watch}};
   const json document = {{"pid", status.pid},
                          {"started", time_or_null(status.started)},
                          {"next_poll", time_or_null(status.next_poll)},

@@ -1,5 +1,6 @@
 // runtime — what changes with every poll, kept beside the store in `status.json` so that an
-// unchanged poll leaves data.mdb alone. Losing it loses nothing but the times that `status` shows.
+// unchanged poll leaves data.mdb alone. Losing it loses the times that `status` shows, and costs
+// one full read of each source.
 #pragma once
 
 #include <sys/types.h>
@@ -19,8 +20,11 @@ struct SourceStatus {
   std::string mode;  ///< `full` or `incremental`, of the last read; empty: none yet
   std::string server;
   std::optional<WallTime> last_success;
-  std::string last_error;  ///< empty after a success
-  bool complete = false;   ///< the last read was
+  std::string last_error;             ///< empty after a success
+  bool complete = false;              ///< the last read was
+  std::optional<WallTime> last_full;  ///< when the last full read that was committed began
+  std::string behind;                 ///< as source::Complete, of the last complete read
+  std::string watch;                  ///< as to_string(WatchState); empty: it is not watched
   bool operator==(const SourceStatus&) const = default;
 };
 

@@ -11,8 +11,9 @@ TEST_CASE("the status file comes back as it was written") {
   RuntimeStatus status;
   status.pid = 42;
   status.started = WallTime{std::chrono::seconds(1772366400)};
-  status.sources["corp"] = {"full", "dc1", status.started, "", true};
-  status.sources["other"] = {"", "", std::nullopt, "dc2: \"no\" answer\xff", false};
+  status.sources["corp"] = {"full", "dc1",          status.started, "",
+                            true,   status.started, "dc1 lags",     "connected"};
+  status.sources["other"] = {"", "", std::nullopt, "dc2: \"no\" answer\xff", false, {}, {}, {}};
   status.pushing = {"mx1"};
   status.unproven = {"mx1", "mx2"};
   REQUIRE(save_runtime(folder.path(), status));
