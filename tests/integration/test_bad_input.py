@@ -9,7 +9,7 @@ from pathlib import Path
 
 from certificates import Authority
 from company import Company
-from daemon import ldap_source
+from daemon import polled_source
 from sshd import Sshd
 from whole_system import WholeSystem
 
@@ -148,10 +148,10 @@ class BadSource(WholeSystem):
         self.password = self.folder / f"password-{self.id().rsplit('.', 1)[1]}"
         self.password.touch(0o600)
         self.password.write_text(self.branch.reader_password)
-        source = ldap_source(self.branch, "branch")
+        source = polled_source(self.branch, "branch")
         source["bind"] = {**source["bind"], "password_file": str(self.password)}
         self.source = source
-        daemon = self.daemon(sources=[ldap_source(self.company), source])
+        daemon = self.daemon(sources=[polled_source(self.company), source])
         daemon.wait_current()
         fault()
         self.company.hire("ada")
@@ -219,8 +219,8 @@ class BadSource(WholeSystem):
         self.certificate_trouble(pair, "elsewhere.example", "127.0.0.1")
 
     def test_missing_ca_file_names_it(self):
-        source = ldap_source(self.branch, "branch", ca_file=str(self.folder / "no-ca.pem"))
-        daemon = self.daemon(sources=[ldap_source(self.company), source])
+        source = polled_source(self.branch, "branch", ca_file=str(self.folder / "no-ca.pem"))
+        daemon = self.daemon(sources=[polled_source(self.company), source])
         line = daemon.wait_line("source branch was not read")
         self.assertIn(str(self.folder / "no-ca.pem"), line)
         # It was never read: nothing is published, and nothing is taken away.

@@ -6,7 +6,7 @@ import unittest
 import ldap_faults
 from certificates import Authority
 from company import Company
-from daemon import ldap_source
+from daemon import polled_source
 from gate import Gate
 from whole_system import WholeSystem
 
@@ -21,7 +21,7 @@ class Guarded(WholeSystem):
         cls.addClassCleanup(cls.branch.stop)
 
     def two_sources(self):
-        return [ldap_source(self.company), ldap_source(self.branch, "branch")]
+        return [polled_source(self.company), polled_source(self.branch, "branch")]
 
     def tearDown(self):
         if self.branch.process is None:
@@ -135,7 +135,7 @@ class CutReads(WholeSystem):
         super().setUp()
         self.gate = Gate(self.company.ldaps_port)
         self.addCleanup(self.gate.close)
-        source = ldap_source(self.company, page_size=25, read_timeout="2s", connect_timeout="2s",
+        source = polled_source(self.company, page_size=25, read_timeout="2s", connect_timeout="2s",
                              servers=[f"ldaps://127.0.0.1:{self.gate.port}"])
         self.cut = self.daemon(sources=[source])
         self.cut.wait_current()
@@ -213,7 +213,7 @@ class MisbehavingServer(WholeSystem):
         authority = Authority(self.folder / "misbehaving-tls")
         pair = authority.issue("server", ["127.0.0.1"])
         with ldap_faults.FaultServer(entries, tls=pair, ldaps=True) as server:
-            source = ldap_source(self.company, servers=[server.uri], ca_file=str(authority.certificate), page_size=20,
+            source = polled_source(self.company, servers=[server.uri], ca_file=str(authority.certificate), page_size=20,
                                  read_timeout="2s", bases=["dc=example,dc=test"])
             daemon = self.daemon(sources=[source])
             daemon.wait_current()

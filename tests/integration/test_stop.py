@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 import make_ldif
-from daemon import Daemon, ldap_source
+from daemon import Daemon, polled_source
 from gate import Gate
 from slapd import Slapd
 from whole_system import PROGRAMS, WholeSystem
@@ -31,7 +31,7 @@ class Stopping(WholeSystem):
     def test_reading_a_directory_that_hangs(self):
         with Gate(self.company.ldaps_port) as gate:
             self.company.pause()
-            daemon = self.daemon(sources=[ldap_source(self.company, servers=[f"ldaps://127.0.0.1:{gate.port}"],
+            daemon = self.daemon(sources=[polled_source(self.company, servers=[f"ldaps://127.0.0.1:{gate.port}"],
                                                       read_timeout="1h", connect_timeout="1h")])
             gate.wait_open()
             self.assert_stops(daemon)
@@ -39,7 +39,7 @@ class Stopping(WholeSystem):
     def test_reading_a_directory_that_hangs_in_the_middle(self):
         with Gate(self.company.ldaps_port) as gate:
             gate.after(6000, self.company.pause)
-            daemon = self.daemon(sources=[ldap_source(self.company, servers=[f"ldaps://127.0.0.1:{gate.port}"],
+            daemon = self.daemon(sources=[polled_source(self.company, servers=[f"ldaps://127.0.0.1:{gate.port}"],
                                                       read_timeout="1h", page_size=5)])
             self.assertTrue(gate.done.wait(30))
             self.assert_stops(daemon)
@@ -74,7 +74,7 @@ class LargeFirstLoad(unittest.TestCase):
         self.addCleanup(slapd.stop)
         gate = Gate(slapd.ldaps_port)
         self.addCleanup(gate.close)
-        source = ldap_source(slapd, servers=[f"ldaps://127.0.0.1:{gate.port}"], read_timeout="60s")
+        source = polled_source(slapd, servers=[f"ldaps://127.0.0.1:{gate.port}"], read_timeout="60s")
         daemon = Daemon(folder / "daemon", PROGRAMS, [source], [], schedule={"poll": "1h"},
                         recipients={"domains": list(make_ldif.DOMAINS)})
         self.addCleanup(lambda: daemon.process and daemon.kill())

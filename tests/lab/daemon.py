@@ -23,6 +23,11 @@ def ldap_source(directory, name="corp", **more):
             "bases": [directory.suffix], "filter": "(|(proxyAddresses=*)(mail=*))", "read_timeout": "5s", **more}
 
 
+def polled_source(directory, name="corp", **more):
+    """The same for a test that says itself when the directory is read: each read is full, no doorbell rings."""
+    return ldap_source(directory, name, incremental="off", **more)
+
+
 def scp_target(server, name, path, **more):
     """The target for an sshd of sshd.py."""
     return {"name": name, **server.target(), "path": str(path), "timeout": "30s", **more}

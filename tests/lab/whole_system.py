@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 from company import Company
-from daemon import Daemon, ldap_source
+from daemon import Daemon, polled_source
 from gateway import Gateway
 
 PROGRAMS = Path(os.environ.get("RCPTSYNC_BUILD", ".")) / "bin"
@@ -54,7 +54,7 @@ class WholeSystem(unittest.TestCase):
         sections.setdefault("recipients", {"domains": ["example.com", "example.net"]})
         folder = Path(tempfile.mkdtemp(prefix="daemon-", dir=self.folder))
         daemon = Daemon(folder, PROGRAMS,
-                        [ldap_source(self.company)] if sources is None else sources,
+                        [polled_source(self.company)] if sources is None else sources,
                         [gateway.target() for gateway in self.gateways.values()] if targets is None else targets,
                         **sections)
         self.addCleanup(lambda: daemon.process and daemon.kill())
