@@ -83,12 +83,19 @@ struct AccountsSource {
   std::string aliases;  ///< empty: none
   std::vector<std::string> domains;
   std::uint32_t min_uid = 1000;
+  std::uint32_t max_uid = 4294967295;  ///< the ids of nobody are left out whatever this is
+  bool any_shell = true;               ///< false: not accounts whose shell is nologin or false
 };
+
+/// How the bytes of a file are read; a byte order mark is obeyed whatever is written.
+enum class Encoding { automatic, utf_8, utf_16, windows_1252 };
+enum class TableFormat { automatic, list, postfix, vbscript, csv, ldif };
 
 /// Source types table and exchange55.
 struct FileSource {
   std::string path;
-  std::string format = "auto";
+  TableFormat format = TableFormat::automatic;  ///< table only
+  Encoding encoding = Encoding::automatic;
   bool allow_empty = false;
 };
 
@@ -201,6 +208,8 @@ struct Config {
 };
 
 std::string_view to_string(SourceType type);
+std::string_view to_string(Encoding encoding);
+std::string_view to_string(TableFormat format);
 std::string_view to_string(Mode mode);
 std::string_view to_string(Format format);
 std::string_view to_string(MapType type);

@@ -19,6 +19,38 @@ std::string_view to_string(SourceType type) {
   return "";
 }
 
+std::string_view to_string(Encoding encoding) {
+  switch (encoding) {
+    case Encoding::automatic:
+      return "auto";
+    case Encoding::utf_8:
+      return "utf-8";
+    case Encoding::utf_16:
+      return "utf-16";
+    case Encoding::windows_1252:
+      return "windows-1252";
+  }
+  return "";
+}
+
+std::string_view to_string(TableFormat format) {
+  switch (format) {
+    case TableFormat::automatic:
+      return "auto";
+    case TableFormat::list:
+      return "list";
+    case TableFormat::postfix:
+      return "postfix";
+    case TableFormat::vbscript:
+      return "vbscript";
+    case TableFormat::csv:
+      return "csv";
+    case TableFormat::ldif:
+      return "ldif";
+  }
+  return "";
+}
+
 std::string_view to_string(Mode mode) {
   switch (mode) {
     case Mode::scp:

@@ -22,9 +22,6 @@ struct NotYet {
 };
 
 constexpr std::array not_yet{
-    NotYet{"sources[].type", "accounts", "write a source of type active-directory or ldap"},
-    NotYet{"sources[].type", "table", "write a source of type active-directory or ldap"},
-    NotYet{"sources[].type", "exchange55", "write a source of type active-directory or ldap"},
     NotYet{"sources[].bind.method", "gssapi", "write method: simple"},
     NotYet{"sources[].bind.method", "external", "write method: simple"},
     NotYet{"removal.grace", nonzero, "write grace: 0s"},

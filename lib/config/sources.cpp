@@ -1,4 +1,6 @@
 // The section `sources`: names, types, and the types that read local files. Directories: ldap.cpp.
+#include <fmt/format.h>
+
 #include <map>
 #include <string>
 
@@ -21,15 +23,28 @@ AccountsSource read_accounts(Map& map, const std::filesystem::path& folder) {
   map.read("passwd", accounts.passwd, local_path(folder));
   map.read("aliases", accounts.aliases, local_path(folder));
   map.read("min_uid", accounts.min_uid, count<std::uint32_t>());
+  map.read("max_uid", accounts.max_uid, count<std::uint32_t>());
+  if (accounts.max_uid < accounts.min_uid)
+    map.error("max_uid",
+              fmt::format("is less than min_uid ({}); no account would be left", accounts.min_uid));
+  map.read("shells", accounts.any_shell, choice<bool, 2>({"any", "login"}, {true, false}));
   map.require("domains", "[example.com]");
   map.read_list("domains", accounts.domains, max_domains, domain);
   map.refuse_empty("domains", "the list is empty; an account is a recipient only in a domain");
   return accounts;
 }
 
-FileSource read_file_source(Map& map, const std::filesystem::path& folder) {
+FileSource read_file_source(Map& map, SourceType type, const std::filesystem::path& folder) {
   FileSource file;
   map.read_required("path", "/etc/rcptsync/recipients.txt", file.path, local_path(folder));
+  if (type == SourceType::table)
+    map.read("format", file.format,
+             choice_of(TableFormat::automatic, TableFormat::list, TableFormat::postfix,
+                       TableFormat::vbscript, TableFormat::csv, TableFormat::ldif));
+  map.read(
+      "encoding", file.encoding,
+      choice_of(Encoding::automatic, Encoding::utf_8, Encoding::utf_16, Encoding::windows_1252));
+  map.read("allow_empty", file.allow_empty, boolean);
   return file;
 }
 
@@ -60,7 +75,7 @@ std::optional<Source> read_source(const Value& value, const std::filesystem::pat
       break;
     case SourceType::table:
     case SourceType::exchange55:
-      source.details = read_file_source(map, folder);
+      source.details = read_file_source(map, source.type, folder);
       break;
   }
   map.finish();

@@ -1,8 +1,9 @@
 #include "source/source.hpp"
 
-#include <fmt/format.h>
-
+#include "source/accounts.hpp"
+#include "source/exchange55.hpp"
 #include "source/ldap_source.hpp"
+#include "source/table_source.hpp"
 
 namespace rcptsync::source {
 namespace {
@@ -12,16 +13,19 @@ bool is_ldap(const config::Source& source) {
          source.type == config::SourceType::ldap;
 }
 
-std::string unknown_type(const config::Source& source) {
-  return fmt::format("type: this version cannot read {}; it can active-directory and ldap",
-                     config::to_string(source.type));
+/// For the types that read files.
+FileSourcePlan plan(const config::Source& source) {
+  if (source.type == config::SourceType::accounts)
+    return plan_accounts(std::get<config::AccountsSource>(source.details));
+  const auto& settings = std::get<config::FileSource>(source.details);
+  return source.type == config::SourceType::table ? plan_table(settings)
+                                                  : plan_exchange55(settings);
 }
 
 }  // namespace
 
 std::vector<std::string> check_source(const config::Source& source) {
-  if (is_ldap(source)) return check_ldap_source(source);
-  return {unknown_type(source)};
+  return is_ldap(source) ? check_ldap_source(source) : check_files(plan(source));
 }
 
 Result<> Source::watch(const WatchRequest& /*request*/, const std::function<void()>& /*ring*/,
@@ -31,7 +35,7 @@ Result<> Source::watch(const WatchRequest& /*request*/, const std::function<void
 
 Result<std::unique_ptr<Source>> create_source(const config::Source& source) {
   if (is_ldap(source)) return create_ldap_source(source);
-  return Error{Errc::invalid, unknown_type(source)};
+  return create_file_source(plan(source));
 }
 
 }  // namespace rcptsync::source

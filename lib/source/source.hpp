@@ -89,10 +89,10 @@ class Source {
 };
 
 /// For --check: what can be known to be wrong without a network: missing or readable secrets,
-/// missing files, source types that this version cannot read. One line each.
+/// missing files, files that are not what they should be. One line each.
 std::vector<std::string> check_source(const config::Source& source);
 
-/// A source as configured. Errc::invalid for a type that this version cannot read.
+/// A source as configured. Errc::invalid for settings that this version cannot carry out.
 Result<std::unique_ptr<Source>> create_source(const config::Source& source);
 
 }  // namespace rcptsync::source

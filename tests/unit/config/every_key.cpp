@@ -173,9 +173,9 @@ TEST_CASE("recipients: always stands in every domain, static keeps its reject te
 
 TEST_CASE("what is not there yet is read and checked before it is refused") {
   const auto loaded = load_here(R"(sources:
-- {name: unix, type: accounts, passwd: /p, aliases: a, domains: [example.com], min_uid: 500}
-- {name: table, type: table, path: list.txt}
-- {name: old, type: exchange55, path: /srv/old.txt}
+- {name: a, type: table, path: /a}
+- {name: b, type: table, path: /b}
+- {name: c, type: table, path: /c}
 - name: dns
   type: ldap
   domain: corp.example.com
@@ -195,13 +195,7 @@ notify: {command: /bin/alert}
 metrics_file: m.prom
 )");
   CHECK(faults_in(loaded) ==
-        Lines{"2: sources[0].type: type: accounts is not in this version yet; write a source of "
-              "type active-directory or ldap",
-              "3: sources[1].type: type: table is not in this version yet; write a source of type "
-              "active-directory or ldap",
-              "4: sources[2].type: type: exchange55 is not in this version yet; write a source of "
-              "type active-directory or ldap",
-              "9: sources[3].bind.method: method: gssapi is not in this version yet; write method: "
+        Lines{"9: sources[3].bind.method: method: gssapi is not in this version yet; write method: "
               "simple",
               "14: sources[4].bind.method: method: external is not in this version yet; write "
               "method: simple",
@@ -214,13 +208,6 @@ metrics_file: m.prom
               "20: notify.command: command is not in this version yet; remove the key",
               "21: metrics_file: metrics_file is not in this version yet; remove the key"});
   const auto& config = loaded.config;
-  const auto& accounts = std::get<AccountsSource>(config.sources.at(0).details);
-  CHECK(accounts.passwd == "/p");
-  CHECK(accounts.aliases == "/etc/rcptsync/a");
-  CHECK(accounts.domains == Lines{"example.com"});
-  CHECK(accounts.min_uid == 500);
-  CHECK(std::get<FileSource>(config.sources.at(1).details).path == "/etc/rcptsync/list.txt");
-  CHECK(config.sources.at(2).type == SourceType::exchange55);
   const auto& dns = std::get<LdapSource>(config.sources.at(3).details);
   CHECK(dns.domain == "corp.example.com");
   CHECK(dns.bind.principal == "svc@CORP");
@@ -237,4 +224,49 @@ metrics_file: m.prom
   CHECK(config.rollout.canary == Lines{"a"});
   CHECK(config.notify.command == "/bin/alert");
   CHECK(config.metrics_file == "/etc/rcptsync/m.prom");
+}
+
+TEST_CASE("every key of a source that reads files is read") {
+  const auto loaded = load_here(R"(sources:
+- {name: unix, type: accounts, passwd: /p, aliases: a, domains: [example.com], min_uid: 500, max_uid: 900, shells: login}
+- {name: all, type: accounts, domains: [example.com]}
+- {name: list, type: table, path: list.txt}
+- {name: csv, type: table, path: /srv/x.csv, format: csv, encoding: utf-16, allow_empty: true}
+- {name: old, type: exchange55, path: /srv/old.txt, encoding: windows-1252, allow_empty: true}
+)");
+  CHECK(faults_in(loaded) == Lines{});
+  const auto& sources = loaded.config.sources;
+  const auto& accounts = std::get<AccountsSource>(sources.at(0).details);
+  CHECK(accounts.passwd == "/p");
+  CHECK(accounts.aliases == "/etc/rcptsync/a");
+  CHECK(accounts.domains == Lines{"example.com"});
+  CHECK(accounts.min_uid == 500);
+  CHECK(accounts.max_uid == 900);
+  CHECK_FALSE(accounts.any_shell);
+  const auto& all = std::get<AccountsSource>(sources.at(1).details);
+  CHECK(all.passwd == "/etc/passwd");
+  CHECK(all.aliases.empty());
+  CHECK(all.min_uid == 1000);
+  CHECK(all.max_uid == 4294967295);
+  CHECK(all.any_shell);
+  const auto& list = std::get<FileSource>(sources.at(2).details);
+  CHECK(list.path == "/etc/rcptsync/list.txt");
+  CHECK(list.format == TableFormat::automatic);
+  CHECK(list.encoding == Encoding::automatic);
+  CHECK_FALSE(list.allow_empty);
+  const auto& csv = std::get<FileSource>(sources.at(3).details);
+  CHECK(csv.format == TableFormat::csv);
+  CHECK(csv.encoding == Encoding::utf_16);
+  CHECK(csv.allow_empty);
+  const auto& old = std::get<FileSource>(sources.at(4).details);
+  CHECK(old.encoding == Encoding::windows_1252);
+  CHECK(old.allow_empty);
+
+  CHECK(faults_of(R"(sources:
+- {name: a, type: table, path: /a, format: xml}
+- {name: b, type: exchange55, path: /b, format: csv}
+- {name: c, type: accounts, domains: [example.com], min_uid: 2000, max_uid: 1000}
+- {name: d, type: table}
+)")
+            .size() == 4);
 }

@@ -80,15 +80,30 @@ TEST_CASE("a password that others can read is a fault, and its text is not shown
 }
 
 TEST_CASE("what this version cannot read is refused, not ignored") {
-  for (const auto type :
-       {config::SourceType::accounts, config::SourceType::table, config::SourceType::exchange55}) {
-    const config::Source source{.name = "x", .type = type, .details = config::FileSource{}};
-    CHECK(check_source(source).size() == 1);
-    const auto created = create_source(source);
-    REQUIRE_FALSE(created);
-    CHECK(created.error().code == Errc::invalid);
-  }
   auto ldap = simple("/nowhere");
   ldap.bind.method = config::BindMethod::external;
   REQUIRE_FALSE(create_source(source_of(ldap)));
+}
+
+TEST_CASE("of a source that reads files every fault is found that a read would find") {
+  using config::SourceType;
+  const File good("ada@example.com\n", 0600);
+  const auto faults = [](SourceType type, auto details) {
+    return check_source({.name = "x", .type = type, .details = std::move(details)});
+  };
+  const config::FileSource table{.path = good.path};
+  CHECK(faults(SourceType::table, table).empty());
+  CHECK(create_source({.name = "x", .type = SourceType::table, .details = table}));
+  const auto other = faults(SourceType::exchange55, table);
+  REQUIRE(other.size() == 1);
+  CHECK(other[0].find("path: " + good.path.native() + ": line 1: no header") == 0);
+  CHECK(faults(SourceType::table, config::FileSource{.path = "/does/not/exist"}).size() == 1);
+  config::AccountsSource accounts;
+  accounts.passwd = good.path;
+  accounts.aliases = "/does/not/exist";
+  accounts.domains = {"example.com"};
+  const auto both = faults(SourceType::accounts, accounts);
+  REQUIRE(both.size() == 2);
+  CHECK(both[0].find("passwd: ") == 0);
+  CHECK(both[1].find("aliases: ") == 0);
 }
