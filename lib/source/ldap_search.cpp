@@ -26,7 +26,7 @@ AttributeList::AttributeList(std::vector<std::string> names) : names_(std::move(
 }
 
 Result<int> LdapSearcher::send(const Request& request, const std::string& during) {
-  LDAPControl* controls[] = {request.control, nullptr};
+  LDAPControl* controls[] = {request.control, request.second_control, nullptr};
   int operation = 0;
   const int code =
       ::ldap_search_ext(connection_.handle(), request.base.c_str(), request.scope, request.filter,

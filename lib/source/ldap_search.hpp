@@ -40,6 +40,7 @@ class LdapSearcher {
     const char* filter = every_entry;
     char** attributes = nullptr;
     LDAPControl* control = nullptr;
+    LDAPControl* second_control = nullptr;  ///< only beside the first
     int size_limit = LDAP_NO_LIMIT;
   };
   using OnEntry = std::function<Result<>(LDAPMessage*)>;
