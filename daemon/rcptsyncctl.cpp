@@ -4,6 +4,7 @@
 
 #include "journal/journal.hpp"
 #include "service/operator.hpp"
+#include "service/prune.hpp"
 
 int main(int argc, char** argv) {
   using namespace rcptsync;
@@ -36,14 +37,38 @@ int main(int argc, char** argv) {
                     "name of the target; without it the whole table in format postfix");
   table->add_flag("--access", access, "the access table, which holds the reject texts");
 
+  std::string address;
+  auto* const why = app.add_subcommand("why", "why an address is listed or not");
+  why->add_option("ADDRESS", address, "with or without smtp:")->required();
+
+  service::PruneOptions pruning;
+  auto* const prune =
+      app.add_subcommand("prune-directory",
+                         "addresses of excluded domains that stand in the directory; --apply "
+                         "removes them there");
+  prune->add_option("--source", pruning.source, "only this source")->type_name("NAME");
+  prune->add_option("--domain", pruning.domain, "only this one of the excluded domains");
+  prune->add_option("--user", pruning.user, "bind as this account, not as that of the source");
+  prune->add_option("--password-file", pruning.password_file, "its password")->type_name("FILE");
+  prune->add_flag("--apply", pruning.apply, "remove; without it nothing is changed");
+  prune->add_flag("--include-primary", pruning.include_primary, "primary addresses too");
+  prune->add_option("--limit", pruning.limit, "change at most this many objects")->type_name("N");
+  prune->add_flag("--yes", pruning.yes, "do not ask");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? service::exit_ok : service::exit_usage;
   }
   options.config_file = config_file;
+  if (*prune) {
+    pruning.config_file = config_file;
+    pruning.json = options.json;
+    return service::prune_directory(pruning, std::cout, *journal::create_sink(Priority::notice));
+  }
   const auto errors = journal::create_sink(Priority::warning);
   if (*status) return service::print_status(options, std::cout, *errors);
   if (*diff) return service::print_diff(options, from, to, std::cout, *errors);
+  if (*why) return service::print_why(options, address, std::cout, *errors);
   return service::print_table(options, target, access, std::cout, *errors);
 }

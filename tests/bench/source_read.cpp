@@ -35,6 +35,7 @@ constexpr const char* usage =
     "usage: source-read --server URI [--server URI …] [--type active-directory|ldap]\n"
     "         [--ca-file FILE] [--plaintext] [--user NAME --password-file FILE] [--base DN …]\n"
     "         [--filter FILTER] [--addresses NAME …] [--fallback NAME …] [--keep-protected]\n"
+    "         [--keep-system]\n"
     "         [--connect-timeout S] [--read-timeout S] [--page-size N]\n"
     "         [--preferred URI] [--cancel-after MILLISECONDS] [--print] [--check]\n"
     "       source-read --config FILE [--source NAME] …\n"
@@ -142,6 +143,7 @@ Options parse(int count, char** arguments) {
                           {"addresses", required_argument, nullptr, 'a'},
                           {"fallback", required_argument, nullptr, 'F'},
                           {"keep-protected", no_argument, nullptr, 'k'},
+                          {"keep-system", no_argument, nullptr, 'y'},
                           {"connect-timeout", required_argument, nullptr, 'C'},
                           {"read-timeout", required_argument, nullptr, 'R'},
                           {"page-size", required_argument, nullptr, 'p'},
@@ -197,6 +199,9 @@ Options parse(int count, char** arguments) {
         break;
       case 'F':
         append(options.ldap.fallback, fallback_given, optarg);
+        break;
+      case 'y':
+        options.ldap.drop_system_mailboxes = false;
         break;
       case 'k':
         options.ldap.drop_sender_authentication = false;
