@@ -20,7 +20,7 @@ constexpr int cookie_version = 1;
 constexpr std::size_t max_cookie = 4U << 20U;
 constexpr std::size_t max_contexts = 1024;
 // Domain controllers that a forest has had in all its life.
-constexpr std::uint32_t max_cursors = 100'000;
+constexpr std::uint32_t max_cursors = 20'000;
 
 std::uint64_t little_endian(std::string_view bytes) {
   std::uint64_t value = 0;

@@ -4,6 +4,7 @@
         gate.port                                   # connect here instead
         gate.after(20000, server.kill)              # when so many bytes came back from the server
         gate.wait_open()                            # until somebody is connected
+    gate.received                               # bytes that came from the server so far
 """
 
 import socket
@@ -16,7 +17,7 @@ class Gate:
         self._upstream = (host, upstream)
         self._lock = threading.Lock()
         self._left, self._action = None, None
-        self._sockets, self.open = set(), 0
+        self._sockets, self.open, self.received = set(), 0, 0
         self.done = threading.Event()       # the action of after() has happened
         self._listener = socket.create_server((host, 0))
         self.port = self._listener.getsockname()[1]
@@ -88,6 +89,7 @@ class Gate:
 
     def _count(self, size):
         with self._lock:
+            self.received += size
             if self._action is None:
                 return
             self._left -= size
