@@ -91,8 +91,7 @@ class ContentSync final : public Increments {
   Result<Mark> mark(LdapConnection& connection) override;
   Result<Increment> read(LdapConnection& connection, const Mark& since,
                          recipient::ObjectSink& sink) override;
-  Result<> listen(LdapConnection& connection, const Mark& since,
-                  const std::function<void()>& ring) override;
+  Result<> listen(LdapConnection& connection, const Mark& since, const Bell& bell) override;
 
  private:
   const config::LdapSource& settings_;
@@ -110,7 +109,7 @@ class Conversation {
 
   Result<Mark> mark();
   Result<Increment> read(const Mark& since, recipient::ObjectSink& sink);
-  Result<> listen(const Mark& since, const std::function<void()>& ring);
+  Result<> listen(const Mark& since, const Bell& bell);
 
  private:
   Result<Offer> offer();
@@ -132,7 +131,6 @@ class Conversation {
   SyncSearch sync_;
   EntryDecoder decoder_;
   SyncRefresh refresh_;
-  std::string server_id_;
   std::vector<std::string> contexts_;  ///< of the bases: the naming context that each is in
   std::uint64_t objects_ = 0;
 };
@@ -237,7 +235,6 @@ Result<BaseMark> Conversation::stand_of(const std::string& base) {
   if (!cookie) return cookie.error().within(during);
   if (cookie->csns.empty())
     return doubt(fmt::format("{}: the server has recorded no change yet", escape(base)));
-  server_id_ = cookie->sid;
   mark.csns = std::move(cookie->csns);
   return mark;
 }
@@ -264,11 +261,13 @@ Result<CsnSet> Conversation::replicated(const std::string& context) {
 Mark Conversation::mark_of(const std::vector<BaseMark>& marks) const {
   Mark mark;
   mark.cookie = encode_marks(marks);
-  mark.origin = server_id_.empty() ? contexts_.front()
-                                   : fmt::format("{}, server id {}", contexts_.front(), server_id_);
   for (const auto& base : marks)
     for (const auto& [sid, csn] : base.csns)
       mark.progress.emplace(fmt::format("server id {} in {}", sid, base.base), csn);
+  // A replica may have no change of its own: it stands for the server whose change came last.
+  const auto newest = std::ranges::max_element(
+      mark.progress, {}, [](const auto& one) -> const std::string& { return one.second; });
+  if (newest != mark.progress.end()) mark.origin = newest->first;
   return mark;
 }
 
@@ -465,7 +464,7 @@ Result<Increment> Conversation::read(const Mark& since, recipient::ObjectSink& s
       .mark = mark_of(after), .objects = objects_, .unseen_gone = refresh_.unseen_gone()};
 }
 
-Result<> Conversation::listen(const Mark& since, const std::function<void()>& ring) {
+Result<> Conversation::listen(const Mark& since, const Bell& bell) {
   const auto now = stand();
   if (!now && now.error().code == Errc::foreign) return Error{Errc::invalid, now.error().message};
   if (!now) return now.error();
@@ -488,17 +487,18 @@ Result<> Conversation::listen(const Mark& since, const std::function<void()>& ri
     if (!sent) return sent.error();
   }
   // From here on nothing is missed; what came before is one ring, whatever it was.
-  if (encode_marks(*now) != since.cookie) ring();
+  bell.stands();
+  if (encode_marks(*now) != since.cookie) bell.ring();
   const SyncSearch::Handlers handlers{
       .on_entry = [&](const SyncState& state, LDAPMessage*) -> Result<> {
-        if (state.kind != SyncState::Kind::present) ring();
+        if (state.kind != SyncState::Kind::present) bell.ring();
         return {};
       },
       .on_info = [&](const SyncInfo& info) -> Result<> {
         // A present phase says by silence what is gone.
         const bool tells = info.kind == SyncInfo::Kind::refresh_present ||
                            (info.kind == SyncInfo::Kind::id_set && info.refresh_deletes);
-        if (tells) ring();
+        if (tells) bell.ring();
         return {};
       }};
   for (;;) {
@@ -523,9 +523,8 @@ Result<Increment> ContentSync::read(LdapConnection& connection, const Mark& sinc
   return Conversation(connection, settings_).read(since, sink);
 }
 
-Result<> ContentSync::listen(LdapConnection& connection, const Mark& since,
-                             const std::function<void()>& ring) {
-  return Conversation(connection, settings_).listen(since, ring);
+Result<> ContentSync::listen(LdapConnection& connection, const Mark& since, const Bell& bell) {
+  return Conversation(connection, settings_).listen(since, bell);
 }
 
 }  // namespace

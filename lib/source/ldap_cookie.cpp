@@ -188,7 +188,7 @@ std::string lag(const LdapCookie& before, const std::string& server, const Mark&
   for (const auto& reached : before.reached) {
     const auto found = mark.progress.find(reached.origin);
     if (found != mark.progress.end() && found->second >= reached.value) continue;
-    if (reached.origin == mark.origin)
+    if (reached.server == server && reached.origin == mark.origin)
       return fmt::format(
           "{} has an older copy of its own database than an earlier read saw ({}, then {}): it was "
           "restored, or is not the machine that it was",
