@@ -23,6 +23,13 @@ void free_cursor(BerElement* cursor) {
   ::ber_free(cursor, 0);
 }
 
+// How many bytes of the entry lie after the cursor.
+ber_len_t rest(BerElement* cursor) {
+  ber_len_t bytes = 0;
+  ::ber_get_option(cursor, LBER_OPT_BER_REMAINING_BYTES, &bytes);
+  return bytes;
+}
+
 // ascii_equal() where nearly every pair differs in length already: each attribute and each class of
 // each entry is compared with a handful of names.
 bool same_name(std::string_view a, std::string_view b) {
@@ -197,17 +204,17 @@ Result<Entry*> EntryDecoder::decode(LDAP* ldap, LDAPMessage* message) {
   // RFC 4511 §4.1.7: PartialAttribute ::= SEQUENCE {type OCTET STRING, vals SET OF OCTET STRING}.
   // Walked in place: ldap_get_attribute_ber would allocate an array for each attribute.
   for (;;) {
+    if (rest(cursor.get()) == 0) break;
     ber_len_t length = 0;
-    const auto tag = ::ber_peek_tag(cursor.get(), &length);
-    if (tag == LBER_DEFAULT) break;
     char* end = nullptr;
     berval name{};
-    if (tag != LBER_SEQUENCE ||
+    if (::ber_peek_tag(cursor.get(), &length) != LBER_SEQUENCE ||
         ::ber_first_element(cursor.get(), &length, &end) != LBER_OCTETSTRING ||
         ::ber_skip_element(cursor.get(), &name) != LBER_OCTETSTRING)
       return not_ldap();
-    if (auto taken = take(view(name), cursor.get()); !taken) return taken.error();
-    if (::ber_next_element(cursor.get(), &length, end) != LBER_DEFAULT) return not_ldap();
+    const auto* const entry_end = name.bv_val + name.bv_len + rest(cursor.get());
+    if (auto taken = take(view(name), cursor.get(), entry_end); !taken) return taken.error();
+    if (entry_end - rest(cursor.get()) != end) return not_ldap();
   }
 
   entry_.drop = drop();
@@ -217,8 +224,10 @@ Result<Entry*> EntryDecoder::decode(LDAP* ldap, LDAPMessage* message) {
   return &entry_;
 }
 
-// One attribute; the cursor stands before its values and afterwards behind them.
-Result<> EntryDecoder::take(std::string_view name, BerElement* cursor) {
+// One attribute; the cursor stands before its values and afterwards behind them. An element that
+// reaches beyond what holds it looks like the end of a list to liblber, so where the list ended is
+// compared with where it had to end.
+Result<> EntryDecoder::take(std::string_view name, BerElement* cursor, const char* entry_end) {
   auto parsed = parse_attribute_name(name);
   if (!parsed) return parsed.error().within(escape(entry_.dn));
   const auto* requested = find(name, parsed->base);
@@ -229,12 +238,12 @@ Result<> EntryDecoder::take(std::string_view name, BerElement* cursor) {
   auto tag = ::ber_first_element(cursor, &length, &end);
   for (; tag != LBER_DEFAULT; tag = ::ber_next_element(cursor, &length, end)) {
     berval value{};
-    if (tag != LBER_OCTETSTRING || ::ber_skip_element(cursor, &value) != LBER_OCTETSTRING ||
-        value.bv_val + value.bv_len > end)
+    if (tag != LBER_OCTETSTRING || ::ber_skip_element(cursor, &value) != LBER_OCTETSTRING)
       return not_ldap();
     if (requested == nullptr) continue;
     if (auto taken = take(*requested, view(value)); !taken) return taken;
   }
+  if (entry_end - rest(cursor) != end) return not_ldap();
 
   if (requested == nullptr || requested->wanted == not_wanted) return {};
   if (parsed->first != 0)

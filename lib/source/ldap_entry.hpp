@@ -82,7 +82,7 @@ class EntryDecoder {
 
   void ask_for(std::string name, Role role, std::size_t wanted = not_wanted);
   [[nodiscard]] const Requested* find(std::string_view name, std::string_view base) const;
-  Result<> take(std::string_view name, BerElement* cursor);
+  Result<> take(std::string_view name, BerElement* cursor, const char* entry_end);
   Result<> take(const Requested& requested, std::string_view value);
   Result<> take_guid(std::string_view value);
   Result<> take_uuid(std::string_view value);
