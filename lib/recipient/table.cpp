@@ -64,7 +64,11 @@ class DomainFilter {
 class Builder {
  public:
   explicit Builder(const TableSettings& settings)
-      : settings_(settings), postfix_(is_postfix(settings.format)), filter_(settings.domains) {
+      : settings_(settings),
+        postfix_(is_postfix(settings.format)),
+        filter_(settings.domains),
+        recipients_(settings.digest_only),
+        access_(settings.digest_only) {
     tables_.has_access = settings.with_access && postfix_;
   }
 

@@ -44,6 +44,8 @@ struct TableSettings {
   config::Format format = config::Format::postfix;
   std::vector<std::string> domains;  ///< canonical; empty: all
   bool with_access = false;          ///< the target uses an access table
+  /// Only counts and digests are wanted: no file is kept in memory, and File::bytes stays empty.
+  bool digest_only = false;
 };
 
 /// Sorted bytewise, unique, each line ended by one newline, nothing after the last. Format

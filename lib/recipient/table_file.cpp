@@ -99,6 +99,9 @@ File TableFile::finish() {
 void TableFile::hash_up_to(std::size_t end) {
   hash_.update(std::string_view(file_.bytes).substr(hashed_, end - hashed_));
   hashed_ = end;
+  if (!digest_only_ || end < file_.bytes.size()) return;
+  file_.bytes.clear();
+  hashed_ = group_ = 0;
 }
 
 const std::string& TableFile::unicode_domain_of(std::string_view domain) {

@@ -23,6 +23,9 @@ using Keys = std::set<std::string, std::less<>>;
 
 class TableFile {
  public:
+  /// `digest_only`: the bytes are forgotten as soon as they are hashed, and finish() answers none.
+  explicit TableFile(bool digest_only = false) : digest_only_(digest_only) {}
+
   /// Appends a line: address, and after a tab the value if there is one. Addresses come in bytewise
   /// order, each once, with nothing in them that could end a line.
   void add(std::string_view address, std::string_view value);
@@ -51,6 +54,7 @@ class TableFile {
   void hash_up_to(std::size_t end);
   const std::string& unicode_domain_of(std::string_view domain);
 
+  bool digest_only_;
   File file_;
   Sha256 hash_;
   std::size_t hashed_ = 0;

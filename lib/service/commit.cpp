@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <unordered_map>
+#include <span>
 
+#include "base/arena.hpp"
 #include "recipient/address.hpp"
-#include "recipient/table.hpp"
 #include "service/ownership.hpp"
+#include "service/target_tables.hpp"
 
 namespace rcptsync::service {
 namespace {
@@ -15,13 +16,14 @@ namespace {
 /// What the rules and the owners want an address to be.
 struct Wanted {
   bool listed = false;
-  std::string reject;     ///< listed and empty: accepted
-  bool supplied = false;  ///< a source accepts it
+  std::string_view reject;  ///< listed and empty: accepted
+  bool supplied = false;    ///< a source accepts it
 };
 
 // The order of words on one address: a static reject text beats all; then acceptance by anybody;
 // then a source's reject.
-Wanted wanted(const std::vector<store::Owner>& owners) {
+template <class Owners>
+Wanted wanted(const Owners& owners) {
   Wanted wanted;
   for (const auto& owner : owners) {
     const bool accepts = owner.reject.empty();
@@ -39,11 +41,11 @@ Wanted wanted(const std::vector<store::Owner>& owners) {
 
 class Cycle {
  public:
-  Cycle(store::Transaction& transaction, const CycleInput& input, bool collect_held)
+  Cycle(store::Transaction& transaction, const CycleInput& input, bool in_full)
       : transaction_(transaction),
         input_(input),
         ownership_(transaction, *input.rules),
-        collect_held_(collect_held) {}
+        in_full_(in_full) {}
 
   /// True if there is something to commit.
   Result<bool> run() {
@@ -58,10 +60,22 @@ class Cycle {
   CycleReport report;
 
  private:
+  /// A row that is new or another one than before. A first table has millions: what few of them
+  /// have stands apart.
   struct Row {
+    std::string_view address;
+    std::uint32_t detail = 0;  ///< its place in details_, or 0: it is new, and accepts
+    bool supplied = false;
+  };
+  struct Detail {
+    std::string reject;
+    std::optional<store::RecipientRecord> before;
+  };
+
+  /// A row with a reject text that nobody owns any more.
+  struct Reject {
     std::string address;
     store::RecipientRecord record;
-    std::optional<store::RecipientRecord> before;
   };
 
   struct Candidate {
@@ -77,7 +91,18 @@ class Cycle {
     auto sources = transaction_.sources();
     if (!sources) return sources.error();
     stored_sources_ = std::move(*sources);
-    return {};
+    return complete_generation();
+  }
+
+  // A daemon that was killed between a commit and its digest: the table is still that generation's.
+  Result<> complete_generation() {
+    const auto last = transaction_.generation(meta_.generation);
+    if (!last) return last.error();
+    if (!*last || (*last)->digest != Digest{}) return {};
+    const auto digest = table_digest(transaction_);
+    if (!digest) return digest.error();
+    wrote_ = true;
+    return transaction_.put_digest(meta_.generation, *digest);
   }
 
   // ---- what the sources said
@@ -154,26 +179,23 @@ class Cycle {
     const bool all = meta_.generation == 0 && meta_before_.rules != Digest{};
     std::set<std::string, std::less<>> done;
     auto finished = ownership_.finish(
-        [&](const std::string& address, const std::vector<store::Owner>& owners) -> Result<> {
+        [&](std::string_view address, std::span<const store::OwnerView> owners) -> Result<> {
           if (all) return {};
-          if (held_before_.contains(address)) done.insert(address);
+          if (held_before_.contains(address)) done.emplace(address);
           return compare_address(address, wanted(owners));
         });
     if (!finished) return finished;
+    if (all)
+      return transaction_.each_owned(
+          [&](std::string_view address, const std::vector<store::Owner>& owners) -> Result<bool> {
+            if (auto compared = compare_address(texts_.keep(address), wanted(owners)); !compared)
+              return compared.error();
+            return true;
+          });
 
     // What was held before is judged anew in every cycle.
-    std::vector<std::string> again;
-    for (const auto& [address, reject] : held_before_)
-      if (!done.contains(address)) again.push_back(address);
-    if (all) {
-      for (const auto& source : sources_)
-        if (auto collected = ownership_.collect(source.id, again); !collected) return collected;
-      if (auto collected = ownership_.collect(store::configuration_source, again); !collected)
-        return collected;
-      std::sort(again.begin(), again.end());
-      again.erase(std::unique(again.begin(), again.end()), again.end());
-    }
-    for (const auto& address : again) {
+    for (const auto& [address, reject] : held_before_) {
+      if (done.contains(address)) continue;
       auto owners = transaction_.owners(address);
       if (!owners) return owners.error();
       if (auto compared = compare_address(address, wanted(*owners)); !compared) return compared;
@@ -181,30 +203,43 @@ class Cycle {
     return {};
   }
 
-  Result<> compare_address(const std::string& address, const Wanted& want) {
+  /// The address must stay where it is.
+  Result<> compare_address(std::string_view address, const Wanted& want) {
     auto found = transaction_.recipient(address);
     if (!found) return found.error();
     const auto& before = *found;
     const bool accepted_before = before && before->reject.empty();
     const bool accepts = want.listed && want.reject.empty();
     if (accepted_before && !accepts) {
-      candidates_.push_back({address, want.reject});
+      candidates_.push_back({std::string(address), std::string(want.reject)});
       // It stays in force until the guard lets it go, but no source supplies it any more.
-      if (before->supplied)
-        rows_.push_back({address, {before->reject, before->since, false}, before});
+      if (before->supplied) add_row(address, before->reject, false, before);
     } else if (want.listed) {
-      store::RecipientRecord after{want.reject, before ? before->since : 0, want.supplied};
-      if (!before || *before != after) rows_.push_back({address, std::move(after), before});
+      if (!before || before->reject != want.reject || before->supplied != want.supplied)
+        add_row(address, want.reject, want.supplied, before);
     } else if (before) {
-      rejects_gone_.push_back({address, *before, before});
+      rejects_gone_.push_back({std::string(address), *before});
     }
     return {};
+  }
+
+  void add_row(std::string_view address, std::string_view reject, bool supplied,
+               const std::optional<store::RecipientRecord>& before) {
+    Row row{address, 0, supplied};
+    if (before || !reject.empty()) {
+      row.detail = static_cast<std::uint32_t>(details_.size());
+      details_.push_back({std::string(reject), before});
+    }
+    rows_.push_back(row);
   }
 
   // ---- the guard
   // ------------------------------------------------------------------------------------------------
 
   Result<> decide() {
+    const auto by_address = [](const Row& a, const Row& b) { return a.address < b.address; };
+    if (!std::is_sorted(rows_.begin(), rows_.end(), by_address))
+      std::sort(rows_.begin(), rows_.end(), by_address);
     std::sort(candidates_.begin(), candidates_.end());
     std::vector<sync::RemovalCandidate> removals;
     std::map<std::string, sync::DomainCount, std::less<>> domains;
@@ -225,8 +260,10 @@ class Cycle {
     for (auto& [name, count] : domains) report.domains.push_back(count);
 
     auto supply_after = static_cast<std::int64_t>(meta_.supplied);
-    for (const auto& row : rows_)
-      supply_after += int{row.record.supplied} - int{row.before && row.before->supplied};
+    for (const auto& row : rows_) {
+      const auto& before = details_[row.detail].before;
+      supply_after += int{row.supplied} - int{before && before->supplied};
+    }
 
     auto missing = canaries_missing();
     if (!missing) return missing.error();
@@ -269,20 +306,21 @@ class Cycle {
       if (!found) return found.error();
       bool supplied = *found && (*found)->supplied;
       const bool accepted = *found && (*found)->reject.empty();
-      for (const auto& row : rows_)
-        if (row.address == address) supplied = row.record.supplied;
+      const auto row =
+          std::lower_bound(rows_.begin(), rows_.end(), address,
+                           [](const Row& a, const auto& name) { return a.address < name; });
+      if (row != rows_.end() && row->address == address) supplied = row->supplied;
       if (!supplied && (accepted || meta_.generation == 0)) missing.push_back(canary);
     }
     return missing;
   }
 
   Digest first_table_digest() {
-    std::sort(rows_.begin(), rows_.end(),
-              [](const Row& a, const Row& b) { return a.address < b.address; });
     Sha256 hash;
     for (const auto& row : rows_) {
+      const auto& reject = details_[row.detail].reject;
       hash.update(row.address);
-      hash.update(row.record.reject.empty() ? "\n" : "\t" + row.record.reject + "\n");
+      hash.update(reject.empty() ? "\n" : "\t" + reject + "\n");
     }
     return hash.finish();
   }
@@ -291,21 +329,23 @@ class Cycle {
   // -----------------------------------------------------------------------------------------------------
 
   Result<> put_rows() {
-    std::sort(rows_.begin(), rows_.end(),
-              [](const Row& a, const Row& b) { return a.address < b.address; });
-    for (auto& row : rows_) {
-      const bool visible = !row.before || row.before->reject != row.record.reject;
-      if (visible) {
-        row.record.since = meta_.generation + 1;
-        report.changes.push_back({row.before ? store::Operation::changed : store::Operation::added,
-                                  row.address, row.record.reject});
-      }
-      count(row.address, row.before, row.record);
-      if (auto put = transaction_.put_recipient(row.address, row.record); !put) return put;
+    store::RecipientRecord record;
+    changes_.reserve(rows_.size());
+    for (const auto& row : rows_) {
+      const auto& [reject, before] = details_[row.detail];
+      record.reject = reject;
+      record.supplied = row.supplied;
+      const bool visible = !before || before->reject != reject;
+      record.since = visible ? meta_.generation + 1 : before->since;
+      if (visible)
+        changes_.push_back(
+            {before ? store::Operation::changed : store::Operation::added, row.address, reject});
+      count(row.address, before, record);
+      if (auto put = transaction_.put_recipient(row.address, record); !put) return put;
       wrote_ = true;
     }
     for (const auto& row : rejects_gone_) {
-      report.changes.push_back({store::Operation::removed, row.address, row.record.reject});
+      changes_.push_back({store::Operation::removed, row.address, row.record.reject});
       if (auto erased = transaction_.erase_recipient(row.address); !erased) return erased;
       wrote_ = true;
     }
@@ -319,21 +359,25 @@ class Cycle {
       if (candidate.reject.empty()) {
         count(candidate.address, *before, std::nullopt);
         if (auto erased = transaction_.erase_recipient(candidate.address); !erased) return erased;
-        report.changes.push_back({store::Operation::removed, candidate.address, {}});
+        changes_.push_back({store::Operation::removed, candidate.address, {}});
       } else {
         const store::RecipientRecord after{candidate.reject, meta_.generation + 1, false};
         count(candidate.address, *before, after);
         if (auto put = transaction_.put_recipient(candidate.address, after); !put) return put;
-        report.changes.push_back({store::Operation::changed, candidate.address, candidate.reject});
+        changes_.push_back({store::Operation::changed, candidate.address, candidate.reject});
       }
       wrote_ = true;
     }
     return {};
   }
 
-  void count(const std::string& address, const std::optional<store::RecipientRecord>& before,
+  void count(std::string_view address, const std::optional<store::RecipientRecord>& before,
              const std::optional<store::RecipientRecord>& after) {
-    auto& delta = domain_deltas_[std::string(recipient::domain_of(address))];
+    const auto domain = recipient::domain_of(address);
+    auto place = domain_deltas_.find(domain);
+    if (place == domain_deltas_.end())
+      place = domain_deltas_.emplace(domain, std::pair<std::int64_t, std::int64_t>{}).first;
+    auto& delta = place->second;
     const auto add = [&](const store::RecipientRecord& record, int sign) {
       delta.first += record.reject.empty() ? sign : 0;
       delta.second += record.supplied ? sign : 0;
@@ -363,7 +407,7 @@ class Cycle {
     }
     report.hold_ended = *before && !next;
     report.hold = next;
-    if (collect_held_)
+    if (in_full_)
       for (const auto& [address, reject] : held_after) report.held.push_back(address);
     if (*before == next) return {};
     wrote_ = true;
@@ -391,7 +435,7 @@ class Cycle {
     }
     // The first table is a generation even if it is empty, which min_recipients: 0 allows.
     const bool first = meta_.generation == 0 && !report.hold;
-    if (!report.changes.empty() || first)
+    if (!changes_.empty() || first)
       if (auto done = put_generation(); !done) return done;
     report.current = meta_.generation;
     report.accepted = meta_.accepted;
@@ -416,40 +460,31 @@ class Cycle {
   }
 
   Result<> put_generation() {
-    auto& changes = report.changes;
-    std::sort(changes.begin(), changes.end(),
-              [](const store::Change& a, const store::Change& b) { return a.address < b.address; });
+    const auto by_address = [](const auto& a, const auto& b) { return a.address < b.address; };
+    if (!std::is_sorted(changes_.begin(), changes_.end(), by_address))
+      std::sort(changes_.begin(), changes_.end(), by_address);
     store::Generation generation;
     generation.number = ++meta_.generation;
     generation.time = input_.now;
     generation.cause = input_.cause;
-    for (const auto& change : changes) {
+    for (const auto& change : changes_) {
       generation.added += change.operation == store::Operation::added;
       generation.removed += change.operation == store::Operation::removed;
       generation.changed += change.operation == store::Operation::changed;
     }
     generation.total = meta_.accepted;
-    auto digest = table_digest();
-    if (!digest) return digest.error();
-    generation.digest = *digest;
-    if (auto put = transaction_.put_generation(generation, changes); !put) return put;
+    const store::ChangeStream stream =
+        [this](const std::function<void(const store::ChangeView&)>& take) {
+          for (const auto& change : changes_) take(change);
+        };
+    if (auto put = transaction_.put_generation_from(generation, stream); !put) return put;
+    if (in_full_)
+      for (const auto& change : changes_)
+        report.changes.push_back(
+            {change.operation, std::string(change.address), std::string(change.reject)});
     report.generation = generation;
     wrote_ = true;
     return trim_history();
-  }
-
-  Result<Digest> table_digest() {
-    Result<> visited;
-    const recipient::RowStream rows = [&](const std::function<void(const recipient::Row&)>& take) {
-      visited = transaction_.each_recipient(
-          [&](std::string_view address, const store::RecipientRecord& record) {
-            take({address, record.reject});
-            return true;
-          });
-    };
-    const auto tables = recipient::make_tables(rows, {});
-    if (!visited) return visited.error();
-    return tables.recipients.digest;
   }
 
   // At most history.keep look-ups, and nearly always one: the oldest generation that is kept is
@@ -469,23 +504,27 @@ class Cycle {
   store::Transaction& transaction_;
   const CycleInput& input_;
   Ownership ownership_;
-  bool collect_held_;
+  bool in_full_;
   bool wrote_ = false;
   store::Meta meta_before_, meta_;
   std::vector<store::SourceRecord> stored_sources_, sources_;
   std::vector<std::string> unread_, unhealthy_, unconfirmed_;
   std::map<std::string, std::string, std::less<>> held_before_;
   std::vector<Candidate> candidates_;
-  std::vector<Row> rows_, rejects_gone_;
-  std::unordered_map<std::string, std::pair<std::int64_t, std::int64_t>> domain_deltas_;
+  Arena texts_;
+  std::vector<Row> rows_;  ///< sorted by address from decide() on
+  std::vector<Detail> details_{Detail{}};
+  std::vector<Reject> rejects_gone_;
+  std::vector<store::ChangeView> changes_;  ///< of the new generation
+  std::map<std::string, std::pair<std::int64_t, std::int64_t>, std::less<>> domain_deltas_;
 };
 
 }  // namespace
 
-Result<CycleReport> commit_cycle(store::Store& store, const CycleInput& input, bool collect_held) {
+Result<CycleReport> commit_cycle(store::Store& store, const CycleInput& input, bool in_full) {
   CycleReport report;
   const auto wrote = store.write([&](store::Transaction& transaction) -> Result<bool> {
-    Cycle cycle(transaction, input, collect_held);
+    Cycle cycle(transaction, input, in_full);
     auto something = cycle.run();
     report = std::move(cycle.report);
     return something;

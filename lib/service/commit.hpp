@@ -52,24 +52,26 @@ struct DroppedValue {
 };
 
 struct CycleReport {
-  std::optional<store::Generation> generation;  ///< set if a new one is in force
-  std::optional<store::Hold> hold;              ///< what is held after the cycle
-  bool hold_is_new = false;                     ///< another set of removals than before
+  /// Set if a new one is in force. Its digest is not known yet: reading the whole table takes
+  /// longer than the change of a few rows, and it is the same work as making the targets' tables.
+  std::optional<store::Generation> generation;
+  std::optional<store::Hold> hold;     ///< what is held after the cycle
+  bool hold_is_new = false;            ///< another set of removals than before
   bool hold_ended = false;             ///< something was held before and nothing is any more
   std::vector<std::string> reasons;    ///< of the hold
   std::uint64_t accepted = 0;          ///< addresses that the table in force accepts
   std::uint64_t current = 0;           ///< number of the generation in force, 0: none
-  std::vector<store::Change> changes;  ///< of the new generation, sorted by address
+  std::vector<store::Change> changes;  ///< of the new generation, sorted by address; if asked for
   std::vector<sync::DomainCount>
       domains;                ///< of the domains that lose something: in force and candidates
-  std::uint64_t dropped = 0;  ///< values that can never be recipients, new in this cycle
-  std::vector<DroppedValue> dropped_sample;  ///< the first 20 of them
+  std::uint64_t dropped = 0;  ///< values that cannot be recipients, new in this cycle
+  std::vector<DroppedValue> dropped_sample;  ///< the first 20 for each reason
   std::vector<std::string> held;             ///< addresses, only if asked for
 };
 
 /// Carries out the transaction. Without any difference nothing is written, not even a page.
-/// `collect_held`: fill CycleReport::held, for a person who reads a dry run.
+/// `in_full`: fill CycleReport::changes and ::held, for a person who reads a dry run.
 Result<CycleReport> commit_cycle(store::Store& store, const CycleInput& input,
-                                 bool collect_held = false);
+                                 bool in_full = false);
 
 }  // namespace rcptsync::service

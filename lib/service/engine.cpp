@@ -122,8 +122,18 @@ asio::awaitable<CycleOutcome> Engine::cycle(store::Cause cause, bool full, bool 
   }
   for (std::size_t i = 0; i < reader_->size(); ++i)
     if (reads->results[i].verdict) reader_->committed(i, reads->results[i]);
-  tell(*report, cause,
-       std::chrono::duration_cast<std::chrono::microseconds>(system_clock().steady() - began));
+  const auto duration =
+      std::chrono::duration_cast<std::chrono::microseconds>(system_clock().steady() - began);
+  if (report->generation) {
+    auto digest = co_await fleet_.complete(report->generation->number);
+    if (digest)
+      report->generation->digest = *digest;
+    else
+      sink_.emit({EventKind::diagnostic, Priority::error,
+                  "the digest of the new table is not noted, the next cycle tries again: " +
+                      digest.error().message});
+  }
+  tell(*report, cause, duration);
   last_ = {report->current, report->accepted, report->hold ? report->hold->removed : 0,
            report->hold.has_value()};
   outcome.report = std::move(*report);
@@ -227,7 +237,7 @@ void Engine::tell(const CycleReport& report, store::Cause cause,
   sink_.emit(event);
   event.kind = EventKind::committed;
   event.priority = Priority::notice;
-  event.digest = report.generation->digest.hex();
+  if (report.generation->digest != Digest{}) event.digest = report.generation->digest.hex();
   event.message = fmt::format("generation {} is in force: {} recipients, {} added, {} removed ({})",
                               report.generation->number, report.accepted, report.generation->added,
                               report.generation->removed, store::to_string(cause));

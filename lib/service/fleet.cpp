@@ -84,10 +84,47 @@ Result<> Fleet::configure(std::shared_ptr<const config::Config> config,
   return {};
 }
 
+recipient::TableSettings Fleet::settings_of(const Run& run) {
+  auto settings = table_settings(*run.config, *run.target);
+  // A target that ever had an access table keeps getting it: a stale one would go on rejecting.
+  if (run.record.access_digest != Digest{}) settings.with_access = true;
+  return settings;
+}
+
+asio::awaitable<Result<Digest>> Fleet::complete(std::uint64_t generation) {
+  std::optional<recipient::TableSettings> whole;
+  for (const auto& [name, run] : runs_)
+    if (auto settings = settings_of(*run); run->target->enabled && is_whole_table(settings))
+      whole = std::move(settings);
+  std::shared_ptr<const TargetTables> made;
+  auto find = [&]() -> Result<Digest> {
+    Result<Digest> digest = Digest{};
+    if (whole) {
+      const auto tables = tables_.get(*whole);
+      if (!tables) return tables.error();
+      made = *tables;
+      digest = made->tables.recipients.digest;
+    } else {
+      const auto read = store_.read([&](store::View& view) -> Result<> {
+        digest = table_digest(view);
+        if (!digest) return digest.error();
+        return {};
+      });
+      if (!read) return read.error();
+    }
+    if (auto noted = note_digest(store_, generation, *digest); !noted) return noted.error();
+    return digest;
+  };
+  auto digest = co_await offload(worker_, find);
+  made_ahead_ = std::move(made);
+  co_return digest;
+}
+
 void Fleet::desire(std::uint64_t generation, bool force) {
   if (stopping_) return;
   for (auto& [name, run] : runs_)
     act(run, run->machine.desire({generation, force}, system_clock().steady()));
+  if (running_ == 0 && queue_.empty()) made_ahead_.reset();
 }
 
 void Fleet::act(const RunPtr& run, TargetMachine::Action action) {
@@ -139,6 +176,7 @@ void Fleet::start_queued() {
       if (failure && !stopping_) std::rethrow_exception(failure);
       changed_();
       start_queued();
+      if (running_ == 0 && queue_.empty()) made_ahead_.reset();
       idle_.cancel();
       if (active_.empty()) patience_.cancel();
     };
@@ -188,9 +226,7 @@ asio::awaitable<void> Fleet::carry_out(RunPtr run, TargetMachine::Desired desire
 
 asio::awaitable<Result<push::Outcome>> Fleet::push_tables(
     Run& run, std::shared_ptr<const TargetTables>& tables, bool force) {
-  auto settings = table_settings(*run.config, *run.target);
-  // A target that ever had an access table keeps getting it: a stale one would go on rejecting.
-  if (run.record.access_digest != Digest{}) settings.with_access = true;
+  const auto settings = settings_of(run);
   auto make = [this, &settings] { return tables_.get(settings); };
   auto made = co_await offload(worker_, make);
   if (!made) co_return made.error();

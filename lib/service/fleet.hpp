@@ -43,6 +43,10 @@ class Fleet {
   Result<> configure(std::shared_ptr<const config::Config> config,
                      const std::set<std::string>& unproven);
 
+  /// Makes the digest of the generation in force known, to the store too. If a target gets the
+  /// whole table it is made now, and pushes that begin at once find it made.
+  boost::asio::awaitable<Result<Digest>> complete(std::uint64_t generation);
+
   /// The generation is in force. `force`: push to every target, whatever it is believed to hold.
   void desire(std::uint64_t generation, bool force);
 
@@ -73,6 +77,7 @@ class Fleet {
   };
   using RunPtr = std::shared_ptr<Run>;
 
+  static recipient::TableSettings settings_of(const Run& run);
   void act(const RunPtr& run, sync::TargetMachine::Action action);
   void start_queued();
   boost::asio::awaitable<void> carry_out(RunPtr run, sync::TargetMachine::Desired desired);
@@ -93,6 +98,7 @@ class Fleet {
   EventSink& sink_;
   std::function<void()> changed_;
   TableCache tables_;
+  std::shared_ptr<const TargetTables> made_ahead_;  ///< until pushes have taken it
   std::shared_ptr<const config::Config> config_;
   std::map<std::string, RunPtr> runs_;
   std::deque<std::pair<RunPtr, sync::TargetMachine::Desired>> queue_;

@@ -1,15 +1,16 @@
 #include "service/ownership.hpp"
 
 #include <algorithm>
-#include <map>
 #include <tuple>
+
+#include "base/text_sort.hpp"
 
 namespace rcptsync::service {
 namespace {
 
 constexpr std::size_t stored_hopeless_values = 100;  // of one object; the rest is only counted
 constexpr std::size_t stored_hopeless_bytes = 320;   // of one such value
-constexpr std::size_t named_dropped_values = 20;     // in one cycle
+constexpr std::size_t named_dropped_values = 20;     // in one cycle, for each reason
 
 // A value without canonical form is no address under any rules: it is stored for a person to read,
 // not to be judged again.
@@ -21,79 +22,123 @@ store::StoredHash stored(const sync::ObjectHash& hash) {
   return {hash.low, hash.high};
 }
 
-void append_judged(store::ObjectRecord& record, recipient::Judged&& judged) {
-  store::StoredValue value{std::string(judged.attribute),
-                           std::string(judged.text),
-                           std::move(judged.canonical),
-                           std::string(judged.reject),
-                           judged.drop,
-                           judged.rule_line};
-  if (hopeless(value)) {
-    const auto so_far = std::count_if(record.values.begin(), record.values.end(), hopeless);
-    if (static_cast<std::size_t>(so_far) >= stored_hopeless_values) {
+/// Puts the value into the next of the record's places, whose memory is used again.
+void append_judged(store::ObjectRecord& record, std::size_t& count, std::size_t& hopeless_count,
+                   const recipient::Judged& judged) {
+  auto text = judged.text;
+  if (judged.canonical.empty()) {
+    if (++hopeless_count > stored_hopeless_values) {
       ++record.values_not_kept;
       return;
     }
-    value.text.resize(std::min(value.text.size(), stored_hopeless_bytes));
+    text = text.substr(0, stored_hopeless_bytes);
   }
-  record.values.push_back(std::move(value));
-}
-
-store::ObjectRecord make_record(const sync::OwnedObject& object, const recipient::Rules& rules) {
-  std::vector<recipient::Value> values;
-  values.reserve(object.values.size());
-  for (const auto& value : object.values)
-    values.push_back({value.attribute, value.text, value.reject});
-  const recipient::Object view{object.key, object.origin, object.kind, object.drop, values};
-
-  store::ObjectRecord record{stored(object.hash), object.origin, object.kind, object.drop, {}, 0};
-  for (auto& judged : rules.judge(view)) append_judged(record, std::move(judged));
-  return record;
-}
-
-// address → reject text of what the object owns. If one object names an address twice, acceptance
-// wins.
-std::map<std::string_view, std::string_view> owned(const store::ObjectRecord* record) {
-  std::map<std::string_view, std::string_view> addresses;
-  if (record == nullptr) return addresses;
-  for (const auto& value : record->values) {
-    if (value.drop != recipient::Drop::kept) continue;
-    const auto [place, fresh] = addresses.try_emplace(value.canonical, value.reject);
-    if (!fresh && value.reject.empty()) place->second = {};
-  }
-  return addresses;
+  if (count == record.values.size()) record.values.emplace_back();
+  auto& value = record.values[count++];
+  value.attribute = judged.attribute;
+  value.text = text;
+  value.canonical = judged.canonical;
+  value.reject = judged.reject;
+  value.drop = judged.drop;
+  value.rule_line = judged.rule_line;
 }
 
 }  // namespace
 
-void Ownership::replace_owners(store::SourceId source, std::string_view key,
-                               const store::ObjectRecord* before,
-                               const store::ObjectRecord* after) {
-  const auto old_addresses = owned(before);
-  const auto new_addresses = owned(after);
-  for (const auto& [address, reject] : old_addresses) {
-    const auto stays = new_addresses.find(address);
-    if (stays == new_addresses.end())
-      changes_.push_back({std::string(address), source, std::string(key), {}, true});
-    if (reject.empty() && (stays == new_addresses.end() || !stays->second.empty())) lost_ = true;
+// If one object names an address twice, acceptance wins.
+void Ownership::unite(OwnedAddresses& addresses) {
+  std::sort(addresses.begin(), addresses.end(), [](const Owned& a, const Owned& b) {
+    if (const auto order = a.address.compare(b.address); order != 0) return order < 0;
+    return a.reject.empty() && !b.reject.empty();
+  });
+  const auto same = [](const Owned& a, const Owned& b) { return a.address == b.address; };
+  addresses.erase(std::unique(addresses.begin(), addresses.end(), same), addresses.end());
+}
+
+void Ownership::owned_by(const store::ObjectRecord& record, OwnedAddresses& addresses) {
+  addresses.clear();
+  for (const auto& value : record.values)
+    if (value.drop == recipient::Drop::kept) addresses.push_back({value.canonical, value.reject});
+  unite(addresses);
+}
+
+void Ownership::judge(const sync::ChangedObject& object, store::ObjectRecord& record,
+                      OwnedAddresses& addresses) {
+  record.hash = stored(object.hash);
+  record.origin = object.origin;
+  record.kind = object.kind;
+  record.drop = object.drop;
+  record.values_not_kept = 0;
+  addresses.clear();
+  std::size_t count = 0;
+  std::size_t hopeless_count = 0;
+  for (const auto& judged : rules_.judge(object.object())) {
+    append_judged(record, count, hopeless_count, judged);
+    if (judged.drop != recipient::Drop::kept) continue;
+    // Most addresses stand in the directory as they are folded, and need no copy.
+    const auto written = recipient::without_prefix(judged.text);
+    addresses.push_back(
+        {written == judged.canonical ? written : texts_.keep(judged.canonical), judged.reject});
   }
-  for (const auto& [address, reject] : new_addresses) {
-    const auto was = old_addresses.find(address);
-    if (was == old_addresses.end() || was->second != reject)
-      changes_.push_back(
-          {std::string(address), source, std::string(key), std::string(reject), false});
+  record.values.resize(count);
+  unite(addresses);
+}
+
+void Ownership::add_change(std::string_view address, store::SourceId source, std::string_view key,
+                           std::string_view reject, bool erase) {
+  changes_.push_back({.address_begin = address.data(),
+                      .key_begin = key.data(),
+                      .reject_begin = reject.data(),
+                      .reject_size = static_cast<std::uint32_t>(reject.size()) & 0x7fffffffU,
+                      .erase = erase ? 1U : 0U,
+                      .source = source,
+                      .address_size = static_cast<std::uint8_t>(address.size()),
+                      .key_size = static_cast<std::uint8_t>(key.size())});
+}
+
+void Ownership::keep(OwnedAddresses& addresses) {
+  for (auto& owned : addresses) owned = {texts_.keep(owned.address), texts_.keep(owned.reject)};
+}
+
+void Ownership::replace_owners(store::SourceId source, std::string_view key,
+                               const OwnedAddresses& before, const OwnedAddresses& after) {
+  auto was = before.begin();
+  auto is = after.begin();
+  while (was != before.end() || is != after.end()) {
+    const int order = was == before.end() ? 1
+                      : is == after.end() ? -1
+                                          : was->address.compare(is->address);
+    if (order < 0) {
+      add_change(texts_.keep(was->address), source, key, {}, true);
+      if (was->reject.empty()) lost_ = true;
+      ++was;
+    } else if (order > 0) {
+      add_change(is->address, source, key, is->reject, false);
+      ++is;
+    } else {
+      if (was->reject != is->reject) add_change(is->address, source, key, is->reject, false);
+      if (was->reject.empty() && !is->reject.empty()) lost_ = true;
+      ++was;
+      ++is;
+    }
   }
 }
 
 void Ownership::note_dropped(const std::string& source, const store::ObjectRecord& record,
                              const store::ObjectRecord* before) {
   for (const auto& value : record.values) {
-    if (!hopeless(value)) continue;
+    // Of what could be recipients only those that the source's settings drop with their object:
+    // whom that concerns is something that a person has to see.
+    const bool by_settings = record.drop != recipient::Drop::kept && value.drop == record.drop;
+    if (!hopeless(value) && !by_settings) continue;
     if (before != nullptr &&
         std::find(before->values.begin(), before->values.end(), value) != before->values.end())
       continue;
     ++dropped_;
-    if (sample_.size() < named_dropped_values)
+    const auto named =
+        std::count_if(sample_.begin(), sample_.end(),
+                      [&](const DroppedValue& other) { return other.drop == value.drop; });
+    if (static_cast<std::size_t>(named) < named_dropped_values)
       sample_.push_back({source, record.origin, value.attribute, value.text, value.drop});
   }
   const auto not_kept_before = before != nullptr ? before->values_not_kept : 0;
@@ -104,16 +149,22 @@ void Ownership::note_dropped(const std::string& source, const store::ObjectRecor
 Result<> Ownership::apply(store::SourceRecord& source, const sync::ObjectChanges& changes,
                           bool fresh, bool& lost) {
   lost_ = false;
-  for (const auto& object : changes.upserts) {
+  sync::ChangedObject object;
+  store::ObjectRecord after;
+  OwnedAddresses owned_before, owned_after;
+  for (std::size_t i = 0; i < changes.upserts.size(); ++i) {
+    changes.upserts.unpack(i, object);
     std::optional<store::ObjectRecord> before;
     if (!fresh) {
       auto found = transaction_.object(source.id, object.key);
       if (!found) return found.error();
       before = std::move(*found);
     }
-    const auto after = make_record(object, rules_);
+    owned_before.clear();
+    if (before) owned_by(*before, owned_before);
+    judge(object, after, owned_after);
     if (auto put = transaction_.put_object(source.id, object.key, after); !put) return put;
-    replace_owners(source.id, object.key, before ? &*before : nullptr, &after);
+    replace_owners(source.id, object.key, owned_before, owned_after);
     note_dropped(source.name, after, before ? &*before : nullptr);
     if (!before) ++source.objects;
     wrote_ = true;
@@ -123,7 +174,8 @@ Result<> Ownership::apply(store::SourceRecord& source, const sync::ObjectChanges
     if (!before) return before.error();
     if (!*before) continue;
     if (auto erased = transaction_.erase_object(source.id, key); !erased) return erased;
-    replace_owners(source.id, key, &**before, nullptr);
+    owned_by(**before, owned_before);
+    replace_owners(source.id, key, owned_before, {});
     --source.objects;
     wrote_ = true;
   }
@@ -131,36 +183,47 @@ Result<> Ownership::apply(store::SourceRecord& source, const sync::ObjectChanges
   return {};
 }
 
+store::ObjectRecord Ownership::judged_again(std::string_view key,
+                                            const store::ObjectRecord& before) const {
+  std::vector<recipient::Value> values;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < before.values.size(); ++i) {
+    if (hopeless(before.values[i])) continue;
+    values.push_back({before.values[i].attribute, before.values[i].text, before.values[i].reject});
+    places.push_back(i);
+  }
+  const auto judged =
+      rules_.judge(recipient::Object{key, before.origin, before.kind, before.drop, values});
+  auto after = before;
+  for (std::size_t i = 0; i < judged.size(); ++i) {
+    after.values[places[i]].drop = judged[i].drop;
+    after.values[places[i]].rule_line = judged[i].rule_line;
+  }
+  return after;
+}
+
 Result<> Ownership::judge_again(store::SourceId source) {
-  struct Changed {
-    std::string key;
-    store::ObjectRecord before, after;
-  };
-  std::vector<Changed> changed;
+  // New rules can change every record, and none may be written while they are walked: only the keys
+  // are kept, and those records are judged once more.
+  std::vector<std::string_view> changed;
+  OwnedAddresses owned_before, owned_after;
   const auto visited = transaction_.each_object(
       source, [&](std::string_view key, const store::ObjectRecord& before) {
-        std::vector<recipient::Value> values;
-        std::vector<std::size_t> places;
-        for (std::size_t i = 0; i < before.values.size(); ++i) {
-          if (hopeless(before.values[i])) continue;
-          values.push_back(
-              {before.values[i].attribute, before.values[i].text, before.values[i].reject});
-          places.push_back(i);
-        }
-        const auto judged =
-            rules_.judge(recipient::Object{key, before.origin, before.kind, before.drop, values});
-        auto after = before;
-        for (std::size_t i = 0; i < judged.size(); ++i) {
-          after.values[places[i]].drop = judged[i].drop;
-          after.values[places[i]].rule_line = judged[i].rule_line;
-        }
-        if (after != before) changed.push_back({std::string(key), before, std::move(after)});
+        const auto after = judged_again(key, before);
+        if (after == before) return true;
+        changed.push_back(texts_.keep(key));
+        owned_by(before, owned_before);
+        owned_by(after, owned_after);
+        keep(owned_after);
+        replace_owners(source, changed.back(), owned_before, owned_after);
         return true;
       });
   if (!visited) return visited;
-  for (const auto& [key, before, after] : changed) {
-    if (auto put = transaction_.put_object(source, key, after); !put) return put;
-    replace_owners(source, key, &before, &after);
+  for (const auto& key : changed) {
+    const auto before = transaction_.object(source, key);
+    if (!before) return before.error();
+    if (auto put = transaction_.put_object(source, key, judged_again(key, **before)); !put)
+      return put;
     wrote_ = true;
   }
   return {};
@@ -170,7 +233,8 @@ Result<> Ownership::apply_configuration() {
   if (auto erased = erase_all(store::configuration_source); !erased) return erased;
   for (const auto& entry : rules_.entries()) {
     const auto digest = sha256(entry.address);
-    const std::string key(reinterpret_cast<const char*>(digest.bytes.data()), 16);
+    const auto key =
+        texts_.keep({reinterpret_cast<const char*>(digest.bytes.data()), std::size_t{16}});
     store::ObjectRecord record;
     record.origin = entry.from_always ? "always" : "static";
     record.kind = recipient::ObjectClass::entry;
@@ -178,18 +242,20 @@ Result<> Ownership::apply_configuration() {
                              recipient::Drop::kept, static_cast<std::uint32_t>(entry.line)});
     if (auto put = transaction_.put_object(store::configuration_source, key, record); !put)
       return put;
-    changes_.push_back({entry.address, store::configuration_source, key, entry.reject, false});
+    add_change(entry.address, store::configuration_source, key, entry.reject, false);
     wrote_ = true;
   }
   return {};
 }
 
 Result<> Ownership::erase_all(store::SourceId source) {
-  std::vector<std::string> keys;
+  std::vector<std::string_view> keys;
+  OwnedAddresses owned;
   const auto visited = transaction_.each_object(
       source, [&](std::string_view key, const store::ObjectRecord& record) {
-        keys.emplace_back(key);
-        replace_owners(source, key, &record, nullptr);
+        keys.push_back(texts_.keep(key));
+        owned_by(record, owned);
+        replace_owners(source, keys.back(), owned, {});
         return true;
       });
   if (!visited) return visited;
@@ -206,63 +272,75 @@ Result<> Ownership::forget(const store::SourceRecord& source) {
   return transaction_.erase_source(source.id);
 }
 
-Result<> Ownership::finish(
-    const std::function<Result<>(const std::string&, const std::vector<store::Owner>&)>& visit) {
-  // Stable: one owner can be put and erased again by one cycle, and the last word counts.
-  std::stable_sort(changes_.begin(), changes_.end(),
-                   [](const OwnerChange& a, const OwnerChange& b) {
-                     if (const auto order = a.address.compare(b.address); order != 0)
-                       return order < 0;
-                     if (a.source != b.source) return a.source < b.source;
-                     return a.key < b.key;
-                   });
-  for (auto change = changes_.begin(); change != changes_.end();) {
-    const auto& address = change->address;
-    auto owners = transaction_.owners(address);
-    if (!owners) return owners.error();
-    const auto count = [&](int sign) {
-      store::SourceId last = store::configuration_source;
-      for (const auto& owner : *owners)  // sorted by source
-        if (owner.source != last) gained_[last = owner.source] += sign;
-    };
-    count(-1);
-    auto next = change;
-    for (; next != changes_.end() && next->address == address; ++next) {
-      const auto done =
-          next->erase ? transaction_.erase_owner(address, next->source, next->key)
-                      : transaction_.put_owner(address, {next->source, next->key, next->reject});
-      if (!done) return done;
-      const auto place =
-          std::find_if(owners->begin(), owners->end(), [&](const store::Owner& owner) {
-            return std::tie(owner.source, owner.key) >= std::tie(next->source, next->key);
-          });
-      const bool present =
-          place != owners->end() && place->source == next->source && place->key == next->key;
-      if (next->erase && present)
-        owners->erase(place);
-      else if (!next->erase && present)
-        place->reject = next->reject;
-      else if (!next->erase)
-        owners->insert(place, {next->source, next->key, next->reject});
-    }
-    count(+1);
-    if (auto visited = visit(address, *owners); !visited) return visited;
-    change = next;
+/// Carries the changes of one address into the store and into `owners`, who stand there now.
+Result<> Ownership::write_owners(std::string_view address,
+                                 std::span<const OwnerChange* const> changes,
+                                 std::vector<store::OwnerView>& owners) {
+  const auto count = [&](int sign) {
+    store::SourceId last = store::configuration_source;
+    for (const auto& owner : owners)  // sorted by source
+      if (owner.source != last) gained_[last = owner.source] += sign;
+  };
+  count(-1);
+  for (const auto* change : changes) {
+    const store::OwnerView owner{change->source, change->key(), change->reject()};
+    const auto done = change->erase ? transaction_.erase_owner(address, owner.source, owner.key)
+                                    : transaction_.put_owner(address, owner);
+    if (!done) return done;
+    const auto place = std::find_if(owners.begin(), owners.end(), [&](const auto& other) {
+      return std::tie(other.source, other.key) >= std::tie(owner.source, owner.key);
+    });
+    const bool present =
+        place != owners.end() && place->source == owner.source && place->key == owner.key;
+    if (change->erase && present)
+      owners.erase(place);
+    else if (!change->erase && present)
+      place->reject = owner.reject;
+    else if (!change->erase)
+      owners.insert(place, owner);
   }
-  changes_.clear();
+  count(+1);
+  return {};
+}
+
+Result<> Ownership::finish(
+    const std::function<Result<>(std::string_view, std::span<const store::OwnerView>)>& visit) {
+  std::vector<SortedText> order;
+  order.reserve(changes_.size());
+  for (std::size_t i = 0; i < changes_.size(); ++i)
+    order.push_back({text_word(changes_[i].address()), static_cast<std::uint32_t>(i)});
+  // One owner can be put and erased again by one cycle, and the last word counts.
+  sort_texts(
+      std::span(order), [this](std::uint32_t place) { return changes_[place].address(); },
+      [this](std::uint32_t a, std::uint32_t b) {
+        const auto& left = changes_[a];
+        const auto& right = changes_[b];
+        if (left.source != right.source) return left.source < right.source;
+        if (const auto keys = left.key().compare(right.key()); keys != 0) return keys < 0;
+        return a < b;
+      });
+
+  std::vector<const OwnerChange*> changes;
+  std::vector<store::OwnerView> owners;
+  for (auto next = order.begin(); next != order.end();) {
+    const auto address = changes_[next->place].address();
+    changes.clear();
+    for (; next != order.end() && changes_[next->place].address() == address; ++next)
+      changes.push_back(&changes_[next->place]);
+    const auto before = transaction_.owners(address);
+    if (!before) return before.error();
+    owners.clear();
+    for (const auto& owner : *before) owners.push_back({owner.source, owner.key, owner.reject});
+    if (auto written = write_owners(address, changes, owners); !written) return written;
+    if (auto visited = visit(address, owners); !visited) return visited;
+  }
+  changes_ = {};
   return {};
 }
 
 std::int64_t Ownership::recipients_gained(store::SourceId source) const {
   const auto found = gained_.find(source);
   return found == gained_.end() ? 0 : found->second;
-}
-
-Result<> Ownership::collect(store::SourceId source, std::vector<std::string>& addresses) {
-  return transaction_.each_object(source, [&](std::string_view, const store::ObjectRecord& record) {
-    for (const auto& [address, reject] : owned(&record)) addresses.emplace_back(address);
-    return true;
-  });
 }
 
 }  // namespace rcptsync::service

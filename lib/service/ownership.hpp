@@ -1,14 +1,19 @@
 // ownership — carries object changes into the store: records, who owns which address, and which
 // addresses that touches.
+//
+// A first read changes all of a directory, so what is collected here is small for each address: its
+// texts stay where they are in the read, and only what is to be found nowhere else is copied.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/arena.hpp"
 #include "base/result.hpp"
 #include "recipient/rules.hpp"
 #include "service/commit.hpp"
@@ -24,8 +29,8 @@ class Ownership {
   Ownership(store::Transaction& transaction, const recipient::Rules& rules)
       : transaction_(transaction), rules_(rules) {}
 
-  /// The object changes of one complete read. `fresh`: the store holds no object of this source
-  /// yet. `lost` becomes true if any address loses an owner by them.
+  /// The object changes of one complete read, which must outlive this object. `fresh`: the store
+  /// holds no object of this source yet. `lost` becomes true if any address loses an owner by them.
   Result<> apply(store::SourceRecord& source, const sync::ObjectChanges& changes, bool fresh,
                  bool& lost);
 
@@ -39,38 +44,66 @@ class Ownership {
   Result<> forget(const store::SourceRecord& source);
 
   /// Writes the owners. Calls `visit` with every address whose owners changed, in order, and who
-  /// owns it now.
-  Result<> finish(const std::function<Result<>(const std::string& address,
-                                               const std::vector<store::Owner>&)>& visit);
+  /// owns it now. The address lives as long as this object, the owners as long as the call.
+  Result<> finish(const std::function<Result<>(std::string_view address,
+                                               std::span<const store::OwnerView>)>& visit);
 
   /// By how much finish() changed the number of distinct addresses that the source owns.
   [[nodiscard]] std::int64_t recipients_gained(store::SourceId source) const;
-
-  /// Every address that any object of the source owns, appended.
-  Result<> collect(store::SourceId source, std::vector<std::string>& addresses);
 
   [[nodiscard]] bool wrote() const { return wrote_; }
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
   [[nodiscard]] std::vector<DroppedValue> take_sample() { return std::move(sample_); }
 
  private:
+  /// Pointers and lengths instead of views: there are millions of them.
   struct OwnerChange {
-    std::string address;
-    store::SourceId source = 0;
-    std::string key;
-    std::string reject;
-    bool erase = false;
+    const char* address_begin;
+    const char* key_begin;
+    const char* reject_begin;
+    std::uint32_t reject_size : 31;
+    std::uint32_t erase : 1;
+    store::SourceId source;
+    std::uint8_t address_size;
+    std::uint8_t key_size;
+
+    [[nodiscard]] std::string_view address() const { return {address_begin, address_size}; }
+    [[nodiscard]] std::string_view key() const { return {key_begin, key_size}; }
+    [[nodiscard]] std::string_view reject() const { return {reject_begin, reject_size}; }
   };
 
-  void replace_owners(store::SourceId source, std::string_view key,
-                      const store::ObjectRecord* before, const store::ObjectRecord* after);
+  /// An address that an object owns, and what it says of it.
+  struct Owned {
+    std::string_view address;
+    std::string_view reject;
+    bool operator==(const Owned&) const = default;
+  };
+  /// Sorted by address, each once.
+  using OwnedAddresses = std::vector<Owned>;
+
+  static void unite(OwnedAddresses& addresses);
+  static void owned_by(const store::ObjectRecord& record, OwnedAddresses& addresses);
+  /// Judges the object and makes its record. `addresses`: what it owns, in texts that stay.
+  void judge(const sync::ChangedObject& object, store::ObjectRecord& record,
+             OwnedAddresses& addresses);
+  [[nodiscard]] store::ObjectRecord judged_again(std::string_view key,
+                                                 const store::ObjectRecord& before) const;
+  void add_change(std::string_view address, store::SourceId source, std::string_view key,
+                  std::string_view reject, bool erase);
+  /// `key` and all of `after` must stay; `before` is copied where it is needed.
+  void replace_owners(store::SourceId source, std::string_view key, const OwnedAddresses& before,
+                      const OwnedAddresses& after);
+  void keep(OwnedAddresses& addresses);
   void note_dropped(const std::string& source, const store::ObjectRecord& record,
                     const store::ObjectRecord* before);
   Result<> erase_all(store::SourceId source);
+  Result<> write_owners(std::string_view address, std::span<const OwnerChange* const> changes,
+                        std::vector<store::OwnerView>& owners);
 
   store::Transaction& transaction_;
   const recipient::Rules& rules_;
   std::vector<OwnerChange> changes_;
+  Arena texts_;
   std::map<store::SourceId, std::int64_t> gained_;
   bool wrote_ = false;
   bool lost_ = false;

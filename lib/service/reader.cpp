@@ -62,7 +62,9 @@ SourceRead Reader::read(std::size_t index, source::ReadKind kind, std::stop_toke
 
 void Reader::committed(std::size_t index, const SourceRead& read) {
   auto& entry = sources_[index];
-  for (const auto& object : read.changes.upserts) entry.known.put(object.key, object.hash);
+  const auto& upserts = read.changes.upserts;
+  if (entry.known.size() == 0) entry.known.reserve(upserts.size());
+  for (std::size_t i = 0; i < upserts.size(); ++i) entry.known.put(upserts.key(i), upserts.hash(i));
   for (const auto& key : read.changes.removals) entry.known.erase(key);
   entry.server = read.verdict->server;
   entry.cookie = read.verdict->cookie;

@@ -12,6 +12,7 @@
 #include "base/escape.hpp"
 #include "base/handle.hpp"
 #include "service/location.hpp"
+#include "service/target_tables.hpp"
 
 namespace rcptsync::service {
 namespace {
@@ -106,6 +107,11 @@ Result<StatusReport> gather_status(const config::Config& config, store::Store* s
       auto last = view.generation(meta->generation);
       if (!last) return last.error();
       report.last = std::move(*last);
+      if (report.last) {
+        const auto digest = digest_of(view, *report.last);
+        if (!digest) return digest.error();
+        report.last->digest = *digest;
+      }
       auto held = view.hold();
       if (!held) return held.error();
       report.held = std::move(*held);

@@ -14,7 +14,50 @@ std::string cache_key(const recipient::TableSettings& settings) {
   return key;
 }
 
+Result<recipient::Tables> tables_of(store::View& view, const recipient::TableSettings& settings) {
+  Result<> visited;
+  const recipient::RowStream rows = [&](const std::function<void(const recipient::Row&)>& take) {
+    visited =
+        view.each_recipient([&](std::string_view address, const store::RecipientRecord& record) {
+          take({address, record.reject});
+          return true;
+        });
+  };
+  auto tables = recipient::make_tables(rows, settings);
+  if (!visited) return visited.error();
+  return tables;
+}
+
 }  // namespace
+
+bool is_whole_table(const recipient::TableSettings& settings) {
+  return settings.format == config::Format::postfix && settings.domains.empty();
+}
+
+Result<Digest> table_digest(store::View& view) {
+  recipient::TableSettings settings;
+  settings.digest_only = true;
+  const auto tables = tables_of(view, settings);
+  if (!tables) return tables.error();
+  return tables->recipients.digest;
+}
+
+Result<Digest> digest_of(store::View& view, const store::Generation& generation) {
+  if (generation.digest != Digest{}) return generation.digest;
+  return table_digest(view);
+}
+
+Result<> note_digest(store::Store& store, std::uint64_t generation, const Digest& digest) {
+  const auto written = store.write([&](store::Transaction& transaction) -> Result<bool> {
+    const auto meta = transaction.meta();
+    if (!meta) return meta.error();
+    if (meta->generation != generation) return false;
+    if (auto put = transaction.put_digest(generation, digest); !put) return put.error();
+    return true;
+  });
+  if (!written) return written.error();
+  return {};
+}
 
 recipient::TableSettings table_settings(const config::Config& config,
                                         const config::Target& target) {
@@ -40,17 +83,9 @@ Result<TargetTables> make_target_tables(store::View& view,
                                         const recipient::TableSettings& settings) {
   const auto meta = view.meta();
   if (!meta) return meta.error();
-  Result<> visited;
-  const recipient::RowStream rows = [&](const std::function<void(const recipient::Row&)>& take) {
-    visited =
-        view.each_recipient([&](std::string_view address, const store::RecipientRecord& record) {
-          take({address, record.reject});
-          return true;
-        });
-  };
-  TargetTables made{recipient::make_tables(rows, settings), meta->generation};
-  if (!visited) return visited.error();
-  return made;
+  auto tables = tables_of(view, settings);
+  if (!tables) return tables.error();
+  return TargetTables{std::move(*tables), meta->generation};
 }
 
 Result<std::shared_ptr<const TargetTables>> TableCache::get(

@@ -23,6 +23,18 @@ struct TargetTables {
 /// it: a static entry with a reject text, a source that can bring some, or deferred removals.
 recipient::TableSettings table_settings(const config::Config& config, const config::Target& target);
 
+/// True if the recipients table of these settings is the one whose digest a generation has.
+bool is_whole_table(const recipient::TableSettings& settings);
+
+/// The digest of the table in force, without making the table.
+Result<Digest> table_digest(store::View& view);
+
+/// The digest of a generation: as stored, or of the table in force where it is not known yet.
+Result<Digest> digest_of(store::View& view, const store::Generation& generation);
+
+/// Notes the digest of the generation in force, if that still is `generation`.
+Result<> note_digest(store::Store& store, std::uint64_t generation, const Digest& digest);
+
 /// Makes them from one consistent view.
 Result<TargetTables> make_target_tables(store::View& view,
                                         const recipient::TableSettings& settings);

@@ -389,7 +389,7 @@ void ChangesWriter::clear() {
   Writer::begin(bytes_);
 }
 
-void ChangesWriter::add(const Change& change) {
+void ChangesWriter::add(const ChangeView& change) {
   Writer writer(bytes_);
   writer.u8(static_cast<std::uint8_t>(change.operation));
   writer.text(change.address);

@@ -58,7 +58,10 @@ void encode_text(std::string_view text, std::string& out);
 class ChangesWriter {
  public:
   ChangesWriter() { clear(); }
-  void add(const Change& change);
+  void add(const ChangeView& change);
+  void add(const Change& change) {
+    add(ChangeView{change.operation, change.address, change.reject});
+  }
   [[nodiscard]] const std::string& bytes() const { return bytes_; }
   [[nodiscard]] bool empty() const { return bytes_.size() == 1; }
   void clear();

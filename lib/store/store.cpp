@@ -43,6 +43,14 @@ std::string_view to_string(Cause cause) {
   return "schedule";
 }
 
+Result<> Transaction::put_generation(const Generation& generation,
+                                     const std::vector<Change>& changes) {
+  const ChangeStream stream = [&](const std::function<void(const ChangeView&)>& take) {
+    for (const auto& change : changes) take({change.operation, change.address, change.reject});
+  };
+  return put_generation_from(generation, stream);
+}
+
 Result<bool> LmdbStore::write(const std::function<Result<bool>(Transaction&)>& body) {
   if (!is_owner_)
     return Error{Errc::permission, fmt::format("{} is open for reading", database_.file.native())};

@@ -61,6 +61,13 @@ struct Owner {
   std::string reject;  ///< what this owner says: empty is accepted
 };
 
+/// An Owner whose texts belong to somebody else.
+struct OwnerView {
+  SourceId source = 0;
+  std::string_view key;
+  std::string_view reject;
+};
+
 /// A row of the table in force.
 struct RecipientRecord {
   std::string reject;       ///< empty: accepted
@@ -95,6 +102,16 @@ struct Change {
   bool operator==(const Change&) const = default;
 };
 
+/// A Change whose texts belong to somebody else.
+struct ChangeView {
+  Operation operation = Operation::added;
+  std::string_view address;
+  std::string_view reject;
+};
+
+/// Calls the function for one change after the other.
+using ChangeStream = std::function<void(const std::function<void(const ChangeView&)>&)>;
+
 enum class Cause : std::uint8_t {
   schedule = 1,
   resync = 2,
@@ -113,7 +130,8 @@ struct Generation {
   Cause cause = Cause::schedule;
   std::uint64_t added = 0, removed = 0, changed = 0;
   std::uint64_t total = 0;  ///< rows of the table afterwards that accept
-  Digest digest;            ///< of the whole table in format `postfix`
+  /// Of the whole table in format `postfix`. Zero: not known yet, which only the newest can be.
+  Digest digest;
 };
 
 /// Removals that wait for a person or for a source.
@@ -170,6 +188,10 @@ class View {
       const std::function<bool(std::string_view key, const StoredHash&)>& visit) = 0;
   /// Owners of one address, by source and key.
   virtual Result<std::vector<Owner>> owners(std::string_view address) = 0;
+  /// Every address that somebody owns, in bytewise order, with its owners.
+  virtual Result<> each_owned(
+      const std::function<Result<bool>(std::string_view address, const std::vector<Owner>& owners)>&
+          visit) = 0;
   virtual Result<std::optional<RecipientRecord>> recipient(std::string_view address) = 0;
   /// In bytewise order.
   virtual Result<> each_recipient(
@@ -199,7 +221,7 @@ class Transaction : public View {
   virtual Result<> put_object(SourceId source, std::string_view key,
                               const ObjectRecord& record) = 0;
   virtual Result<> erase_object(SourceId source, std::string_view key) = 0;
-  virtual Result<> put_owner(std::string_view address, const Owner& owner) = 0;
+  virtual Result<> put_owner(std::string_view address, const OwnerView& owner) = 0;
   virtual Result<> erase_owner(std::string_view address, SourceId source, std::string_view key) = 0;
   virtual Result<> put_recipient(std::string_view address, const RecipientRecord& record) = 0;
   virtual Result<> erase_recipient(std::string_view address) = 0;
@@ -210,8 +232,11 @@ class Transaction : public View {
   virtual Result<> put_hold(const std::optional<Hold>& hold) = 0;
   /// `changes` sorted by address. Stored in pieces, so a first generation of millions does not need
   /// one huge value.
-  virtual Result<> put_generation(const Generation& generation,
-                                  const std::vector<Change>& changes) = 0;
+  virtual Result<> put_generation_from(const Generation& generation,
+                                       const ChangeStream& changes) = 0;
+  Result<> put_generation(const Generation& generation, const std::vector<Change>& changes);
+  /// What the table of a generation that is stored turned out to be.
+  virtual Result<> put_digest(std::uint64_t generation, const Digest& digest) = 0;
   /// Forgets generations numbered below `first`.
   virtual Result<> erase_generations_before(std::uint64_t first) = 0;
   virtual Result<> put_target(const TargetRecord& target) = 0;

@@ -32,20 +32,14 @@ Result<> LmdbTransaction::put(Table table, std::string_view key, std::string& re
 
   const auto at = cursor(table);
   if (!at) return at.error();
-  auto& greatest = greatest_[static_cast<std::size_t>(table)];
-  if (!greatest) {
-    MDB_val last;
-    MDB_val ignored;
-    const int code = mdb_cursor_get(*at, &last, &ignored, MDB_LAST);
-    if (code != 0 && code != MDB_NOTFOUND) return failed(code, table);
-    greatest = code == 0 ? std::string(lmdb::view(last)) : std::string();
-  }
-  const bool append = key > *greatest;
+  const auto last = greatest(table);
+  if (!last) return last.error();
+  const bool append = key > **last;
   auto name = lmdb::value(key);
   auto value = lmdb::value(record);
   if (const int code = mdb_cursor_put(*at, &name, &value, append ? MDB_APPEND : 0); code != 0)
     return failed(code, table);
-  if (append) greatest->assign(key);
+  if (append) greatest_[static_cast<std::size_t>(table)]->assign(key);
   return {};
 }
 
@@ -115,7 +109,7 @@ Result<> LmdbTransaction::erase_object(SourceId source, std::string_view key) {
   return erase(Table::objects, at->view());
 }
 
-Result<> LmdbTransaction::put_owner(std::string_view address, const Owner& owner) {
+Result<> LmdbTransaction::put_owner(std::string_view address, const OwnerView& owner) {
   const auto at = owner_key(address, owner.source, owner.key);
   if (!at) return at.error();
   codec::encode_text(owner.reject, buffer_);
@@ -175,8 +169,8 @@ Result<> LmdbTransaction::erase_changes(std::uint64_t generation) {
   return {};
 }
 
-Result<> LmdbTransaction::put_generation(const Generation& generation,
-                                         const std::vector<Change>& changes) {
+Result<> LmdbTransaction::put_generation_from(const Generation& generation,
+                                              const ChangeStream& changes) {
   if (auto erased = erase_changes(generation.number); !erased) return erased;
 
   codec::StoredGeneration stored{generation, 0};
@@ -186,19 +180,36 @@ Result<> LmdbTransaction::put_generation(const Generation& generation,
     piece.clear();
     return put(Table::changes, change_key(generation.number, stored.pieces++).view(), buffer_);
   };
-  const Change* before = nullptr;
-  for (const auto& change : changes) {
-    if (before != nullptr && change.address <= before->address)
-      return Error{Errc::internal, fmt::format("the changes of generation {} are not sorted at {}",
+  Result<> done;
+  std::string before;
+  changes([&](const ChangeView& change) {
+    if (!done) return;
+    if (change.address <= before) {
+      done = Error{Errc::internal, fmt::format("the changes of generation {} are not sorted at {}",
                                                generation.number, escape(change.address, 80))};
-    before = &change;
+      return;
+    }
+    before.assign(change.address);
     piece.add(change);
-    if (piece.bytes().size() < piece_size) continue;
-    if (auto put = close_piece(); !put) return put;
-  }
+    if (piece.bytes().size() >= piece_size) done = close_piece();
+  });
+  if (!done) return done;
   if (!piece.empty())
     if (auto put = close_piece(); !put) return put;
   return store(Table::generations, generation_key(generation.number).view(), stored);
+}
+
+Result<> LmdbTransaction::put_digest(std::uint64_t generation, const Digest& digest) {
+  const auto present = this->generation(generation);
+  if (!present) return present.error();
+  if (!*present)
+    return Error{Errc::internal,
+                 fmt::format("there is no generation {} to note a digest of", generation)};
+  const auto pieces = pieces_of(generation);
+  if (!pieces) return pieces.error();
+  codec::StoredGeneration stored{**present, *pieces};
+  stored.generation.digest = digest;
+  return store(Table::generations, generation_key(generation).view(), stored);
 }
 
 Result<> LmdbTransaction::erase_generations_before(std::uint64_t first) {

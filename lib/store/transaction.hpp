@@ -34,6 +34,9 @@ class LmdbTransaction final : public Transaction {
       SourceId source,
       const std::function<bool(std::string_view key, const StoredHash&)>& visit) override;
   Result<std::vector<Owner>> owners(std::string_view address) override;
+  Result<> each_owned(
+      const std::function<Result<bool>(std::string_view address, const std::vector<Owner>& owners)>&
+          visit) override;
   Result<std::optional<RecipientRecord>> recipient(std::string_view address) override;
   Result<> each_recipient(
       const std::function<bool(std::string_view address, const RecipientRecord&)>& visit) override;
@@ -54,7 +57,7 @@ class LmdbTransaction final : public Transaction {
   Result<> erase_source(SourceId id) override;
   Result<> put_object(SourceId source, std::string_view key, const ObjectRecord& record) override;
   Result<> erase_object(SourceId source, std::string_view key) override;
-  Result<> put_owner(std::string_view address, const Owner& owner) override;
+  Result<> put_owner(std::string_view address, const OwnerView& owner) override;
   Result<> erase_owner(std::string_view address, SourceId source, std::string_view key) override;
   Result<> put_recipient(std::string_view address, const RecipientRecord& record) override;
   Result<> erase_recipient(std::string_view address) override;
@@ -62,8 +65,8 @@ class LmdbTransaction final : public Transaction {
   Result<> put_held(std::string_view address, std::string_view reject) override;
   Result<> erase_held(std::string_view address) override;
   Result<> put_hold(const std::optional<Hold>& hold) override;
-  Result<> put_generation(const Generation& generation,
-                          const std::vector<Change>& changes) override;
+  Result<> put_generation_from(const Generation& generation, const ChangeStream& changes) override;
+  Result<> put_digest(std::uint64_t generation, const Digest& digest) override;
   Result<> erase_generations_before(std::uint64_t first) override;
   Result<> put_target(const TargetRecord& target) override;
   Result<> erase_target(std::string_view name) override;
@@ -76,6 +79,12 @@ class LmdbTransaction final : public Transaction {
  private:
   /// The table's cursor for look-ups and changes.
   Result<MDB_cursor*> cursor(Table table);
+
+  /// The table's greatest_, looked up if need be. An error is LMDB's.
+  Result<const std::string*> greatest(Table table);
+  /// Reads one record of the table of owners: the address, and the owner behind it.
+  Result<std::string_view> decode_owner(std::string_view key, std::string_view bytes,
+                                        Owner& owner) const;
 
   /// The unsealed record under `key`, or nothing.
   Result<std::optional<std::string_view>> get(Table table, std::string_view key);

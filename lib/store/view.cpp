@@ -33,7 +33,24 @@ Result<std::string_view> LmdbTransaction::unsealed(Table table, const MDB_val& k
   return *record;
 }
 
+Result<const std::string*> LmdbTransaction::greatest(Table table) {
+  auto& greatest = greatest_[static_cast<std::size_t>(table)];
+  if (!greatest) {
+    const auto at = cursor(table);
+    if (!at) return at.error();
+    MDB_val last;
+    MDB_val ignored;
+    const int code = mdb_cursor_get(*at, &last, &ignored, MDB_LAST);
+    if (code != 0 && code != MDB_NOTFOUND) return database_.error(code, table);
+    greatest = code == 0 ? std::string(lmdb::view(last)) : std::string();
+  }
+  return &*greatest;
+}
+
 Result<std::optional<std::string_view>> LmdbTransaction::get(Table table, std::string_view key) {
+  const auto last = greatest(table);
+  if (!last) return last.error();
+  if (key > **last) return std::nullopt;  // a sorted load asks for nothing else
   const auto at = cursor(table);
   if (!at) return at.error();
   auto wanted = lmdb::value(key);
@@ -134,23 +151,63 @@ Result<> LmdbTransaction::each_hash(
               });
 }
 
+Result<std::string_view> LmdbTransaction::decode_owner(std::string_view key, std::string_view bytes,
+                                                       Owner& owner) const {
+  const auto end = key.find('\0');
+  const auto reject = codec::decode_text(bytes);
+  if (end == std::string_view::npos || key.size() - end < 3)
+    return database_.damaged(Table::owners, key, impossible_key);
+  if (!reject) return database_.damaged(Table::owners, key, not_as_written);
+  owner.source = static_cast<SourceId>(big_endian_number(key.substr(end + 1, 2)));
+  owner.key = key.substr(end + 3);
+  owner.reject = *reject;
+  return key.substr(0, end);
+}
+
 Result<std::vector<Owner>> LmdbTransaction::owners(std::string_view address) {
   std::vector<Owner> all;
   const auto prefix = owner_prefix(address);
   if (!prefix) return all;
+  const auto last = greatest(Table::owners);
+  if (!last) return last.error();
+  if (prefix->view() > **last) return all;
   auto walked = walk(Table::owners, prefix->view(),
                      [&](std::string_view key, std::string_view bytes) -> Result<bool> {
-                       const auto rest = key.substr(prefix->view().size());
-                       const auto reject = codec::decode_text(bytes);
-                       if (rest.size() < 2)
-                         return database_.damaged(Table::owners, key, impossible_key);
-                       if (!reject) return database_.damaged(Table::owners, key, not_as_written);
-                       all.push_back({static_cast<SourceId>(big_endian_number(rest.substr(0, 2))),
-                                      std::string(rest.substr(2)), std::string(*reject)});
+                       const auto decoded = decode_owner(key, bytes, all.emplace_back());
+                       if (!decoded) return decoded.error();
                        return true;
                      });
   if (!walked) return walked.error();
   return all;
+}
+
+Result<> LmdbTransaction::each_owned(
+    const std::function<Result<bool>(std::string_view, const std::vector<Owner>&)>& visit) {
+  std::string address;
+  std::vector<Owner> owners;
+  bool stopped = false;
+  Owner owner;
+  auto walked =
+      walk(Table::owners, {}, [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+        const auto owned = decode_owner(key, bytes, owner);
+        if (!owned) return owned.error();
+        if (*owned != address) {
+          if (!owners.empty()) {
+            const auto go_on = visit(address, owners);
+            if (!go_on) return go_on.error();
+            stopped = !*go_on;
+            if (stopped) return false;
+          }
+          address = *owned;
+          owners.clear();
+        }
+        owners.push_back(owner);
+        return true;
+      });
+  if (!walked || stopped || owners.empty()) return walked;
+  const auto visited = visit(address, owners);
+  if (!visited) return visited.error();
+  return {};
 }
 
 Result<std::optional<RecipientRecord>> LmdbTransaction::recipient(std::string_view address) {

@@ -61,28 +61,6 @@ class FieldHash {
   Handle<XXH3_state_t, XXH3_freeState> state_;
 };
 
-/// The first eight bytes as a number that sorts as they do.
-std::uint64_t sort_prefix(std::string_view key) {
-  std::uint64_t prefix = 0;
-  for (std::size_t i = 0; i < 8; ++i)
-    prefix = prefix << 8 | (i < key.size() ? static_cast<unsigned char>(key[i]) : 0U);
-  return prefix;
-}
-
-OwnedObject own(const recipient::Object& object, const ObjectHash& hash) {
-  OwnedObject owned{.key = std::string(object.key),
-                    .origin = std::string(object.origin),
-                    .kind = object.kind,
-                    .drop = object.drop,
-                    .values = {},
-                    .hash = hash};
-  owned.values.reserve(object.values.size());
-  for (const auto& value : object.values)
-    owned.values.push_back(
-        {std::string(value.attribute), std::string(value.text), std::string(value.reject)});
-  return owned;
-}
-
 }  // namespace
 
 ObjectHash ObjectHasher::operator()(const recipient::Object& object) const {
@@ -263,34 +241,34 @@ void ReadSession::upsert(const recipient::Object& object) {
   const auto position = known_.find(object.key);
   if (position != KnownObjects::npos) {
     const bool again = seen_[position];
-    seen_[position] = true;
-    removed_[position] = false;
+    seen_.set(position);
+    removed_.clear(position);
     if (known_.hash_at(position) == hash) {
       if (again) withdraw(object.key);
       return;
     }
   }
   if (const auto place = places_.find(object.key); place != KnownObjects::npos) {
-    changed_[places_.hash_at(place).low] = own(object, hash);
+    changed_.replace(places_.hash_at(place).low, object, hash);
     return;
   }
   places_.put(object.key, {.low = changed_.size(), .high = 0});
-  changed_.emplace_back(own(object, hash));
+  changed_.add(object, hash);
 }
 
 bool ReadSession::present(std::string_view key) {
   const auto position = known_.find(key);
   if (position == KnownObjects::npos) return false;
   // A change that this read named before it stays.
-  seen_[position] = true;
-  removed_[position] = false;
+  seen_.set(position);
+  removed_.clear(position);
   return true;
 }
 
 void ReadSession::remove(std::string_view key) {
   if (const auto position = known_.find(key); position != KnownObjects::npos) {
-    seen_[position] = false;
-    removed_[position] = true;
+    seen_.clear(position);
+    removed_.set(position);
   }
   withdraw(key);
 }
@@ -298,39 +276,32 @@ void ReadSession::remove(std::string_view key) {
 /// A change of the key that was collected before is not true any more.
 void ReadSession::withdraw(std::string_view key) {
   if (const auto place = places_.find(key); place != KnownObjects::npos)
-    changed_[places_.hash_at(place).low].reset();
+    changed_.forget(places_.hash_at(place).low);
 }
 
 void ReadSession::restart() {
-  seen_.assign(known_.positions(), false);
-  removed_.assign(known_.positions(), false);
+  seen_ = Marks(known_.positions());
+  removed_ = Marks(known_.positions());
   changed_ = {};
   places_ = KnownObjects(hasher_.seed());
 }
 
 ObjectChanges ReadSession::finish(bool unseen_gone) {
   ObjectChanges changes;
-  for (std::size_t position = 0; position < known_.positions(); ++position) {
-    if (seen_[position]) ++changes.seen;
-    if (unseen_gone ? !seen_[position] : removed_[position])
-      changes.removals.emplace_back(known_.key_at(position));
+  for (std::size_t index = 0; index < seen_.words(); ++index) {
+    changes.seen += static_cast<std::uint64_t>(std::popcount(seen_.word(index)));
+    auto gone = unseen_gone ? ~seen_.word(index) : removed_.word(index);
+    for (; gone != 0; gone &= gone - 1) {
+      const auto position = index * 64 + static_cast<std::size_t>(std::countr_zero(gone));
+      if (position < known_.positions()) changes.removals.emplace_back(known_.key_at(position));
+    }
   }
   std::ranges::sort(changes.removals);
 
-  // A first read changes everything: numbers are sorted, not objects.
-  std::vector<std::pair<std::uint64_t, std::size_t>> order;
-  order.reserve(changed_.size());
-  for (std::size_t i = 0; i < changed_.size(); ++i)
-    if (changed_[i]) order.emplace_back(sort_prefix(changed_[i]->key), i);
-  std::ranges::sort(order, [this](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first < b.first
-                              : changed_[a.second]->key < changed_[b.second]->key;
-  });
-  changes.upserts.reserve(order.size());
-  for (const auto& [prefix, i] : order) {
-    if (known_.find(changed_[i]->key) == KnownObjects::npos) ++changes.seen;
-    changes.upserts.push_back(std::move(*changed_[i]));
-  }
+  changes.upserts = std::exchange(changed_, {});
+  changes.upserts.sort();
+  for (std::size_t place = 0; place < changes.upserts.size(); ++place)
+    if (known_.find(changes.upserts.key(place)) == KnownObjects::npos) ++changes.seen;
   restart();
   return changes;
 }

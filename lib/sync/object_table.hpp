@@ -9,20 +9,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "recipient/object.hpp"
+#include "sync/changed_objects.hpp"
 
 namespace rcptsync::sync {
-
-struct ObjectHash {
-  std::uint64_t low = 0;
-  std::uint64_t high = 0;
-  bool operator==(const ObjectHash&) const = default;
-};
 
 /// 128-bit XXH3 with a secret seed.
 class ObjectHasher {
@@ -33,19 +27,6 @@ class ObjectHasher {
 
  private:
   std::uint64_t seed_;
-};
-
-/// An object that owns its bytes.
-struct OwnedObject {
-  struct Value {
-    std::string attribute, text, reject;
-  };
-  std::string key;
-  std::string origin;
-  recipient::ObjectClass kind = recipient::ObjectClass::other;
-  recipient::Drop drop = recipient::Drop::kept;
-  std::vector<Value> values;
-  ObjectHash hash;
 };
 
 /// key → hash of every object of one source as it stands in the store. Compact: 32 bytes an object
@@ -105,9 +86,29 @@ class KnownObjects {
   std::size_t arena_dead_ = 0;  ///< bytes of erased ones
 };
 
+/// One bit for each position. All of a million are looked through in some microseconds, so that a
+/// read of ten objects does not cost what a read of all costs.
+class Marks {
+ public:
+  explicit Marks(std::size_t positions) : words_((positions + 63) / 64) {}
+  [[nodiscard]] bool operator[](std::size_t position) const {
+    return (words_[position / 64] >> position % 64 & 1) != 0;
+  }
+  void set(std::size_t position) { words_[position / 64] |= std::uint64_t{1} << position % 64; }
+  void clear(std::size_t position) {
+    words_[position / 64] &= ~(std::uint64_t{1} << position % 64);
+  }
+  /// 64 positions at once, from 64 × index on.
+  [[nodiscard]] std::uint64_t word(std::size_t index) const { return words_[index]; }
+  [[nodiscard]] std::size_t words() const { return words_.size(); }
+
+ private:
+  std::vector<std::uint64_t> words_;
+};
+
 /// What a complete read changes. Sorted by key, each key once.
 struct ObjectChanges {
-  std::vector<OwnedObject> upserts;   ///< new, or not as they were
+  ChangedObjects upserts;             ///< new, or not as they were
   std::vector<std::string> removals;  ///< keys, all of them known
   std::uint64_t seen = 0;             ///< objects that the read named as being there
   [[nodiscard]] bool empty() const { return upserts.empty() && removals.empty(); }
@@ -133,11 +134,10 @@ class ReadSession final : public recipient::ObjectSink {
 
   const KnownObjects& known_;
   ObjectHasher hasher_;
-  std::vector<bool> seen_;     ///< by position in known_: named as being there
-  std::vector<bool> removed_;  ///< by position in known_: named as gone
-  /// New and changed objects; nothing where a later word took the change back.
-  std::vector<std::optional<OwnedObject>> changed_;
-  KnownObjects places_;  ///< key → place in changed_, kept in the low half of the hash
+  Marks seen_;              ///< by position in known_: named as being there
+  Marks removed_;           ///< by position in known_: named as gone
+  ChangedObjects changed_;  ///< new and changed; an empty place where that was taken back
+  KnownObjects places_;     ///< key → place in changed_, kept in the low half of the hash
 };
 
 }  // namespace rcptsync::sync

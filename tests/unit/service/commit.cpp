@@ -58,6 +58,38 @@ TEST_CASE("an unchanged cycle writes nothing at all") {
   CHECK(read_file(file, 1 << 28).value() == before);
 }
 
+TEST_CASE("a digest that a crash kept from being noted is noted by the next cycle") {
+  World world;
+  add_users(world.sources["corp"], 3);
+  const auto first = world.cycle();
+  REQUIRE(first.generation);
+  // As after a kill between the commit and the digest.
+  REQUIRE(note_digest(world.store(), 1, Digest{}));
+  const auto stored = [&](std::uint64_t number) {
+    Digest digest, answered;
+    REQUIRE(world.store().read([&](store::View& view) -> Result<> {
+      const auto generation = view.generation(number);
+      digest = (*generation)->digest;
+      answered = digest_of(view, **generation).value();
+      return {};
+    }));
+    CHECK(answered == first.generation->digest);
+    return digest;
+  };
+  CHECK(stored(1) == Digest{});
+  SECTION("nothing else changes") {
+    CHECK_FALSE(world.cycle().generation);
+  }
+  SECTION("the next generation is another table") {
+    add_users(world.sources["corp"], 5);
+    const auto second = world.cycle();
+    REQUIRE(second.generation);
+    CHECK(second.generation->digest != first.generation->digest);
+    CHECK(second.generation->digest == sha256(world.table()));
+  }
+  CHECK(stored(1) == first.generation->digest);
+}
+
 TEST_CASE("no first table until every source has been read completely once") {
   World world;
   add_users(world.sources["corp"], 3);

@@ -81,6 +81,7 @@ class World {
     input.now = now += std::chrono::minutes(5);
     auto report = commit_cycle(*store_, input, true);
     REQUIRE(report);
+    if (report->generation) complete(*report->generation);
     return *report;
   }
 
@@ -113,6 +114,18 @@ class World {
     });
     REQUIRE(read);
     return tables;
+  }
+
+  /// As the daemon does after the commit.
+  void complete(store::Generation& generation) {
+    const auto read = store_->read([&](store::View& view) -> Result<> {
+      auto digest = table_digest(view);
+      if (!digest) return digest.error();
+      generation.digest = *digest;
+      return {};
+    });
+    REQUIRE(read);
+    REQUIRE(note_digest(*store_, generation.number, generation.digest));
   }
 
   sync::ObjectChanges read(const std::string& name, const FakeSource& source) {

@@ -209,8 +209,9 @@ TEST_CASE("time of a first load and of an unchanged walk", "[.bench]") {
                   std::vector<Change> changes;
                   for (int i = 0; i < 3000000; ++i) {
                     const auto address = fmt::format("user{:07}.{}@example.com", i / 3, i % 3);
-                    const Owner owner{1, fmt::format("{:016x}", i / 3), {}};
-                    if (auto put = transaction.put_owner(address, owner); !put) return put.error();
+                    const auto key = fmt::format("{:016x}", i / 3);
+                    if (auto put = transaction.put_owner(address, {1, key, {}}); !put)
+                      return put.error();
                     if (auto put = transaction.put_recipient(address, {"", 1, true}); !put)
                       return put.error();
                     changes.push_back({Operation::added, address, {}});

@@ -221,6 +221,66 @@ TEST_CASE("the owners of an address are its own, by source and key") {
           .value());
 }
 
+TEST_CASE("every owned address is visited once, with all who own it") {
+  Folder folder;
+  auto store = open(folder);
+  REQUIRE(store->write([](Transaction& transaction) -> Result<bool> {
+    for (const auto* address : {"b@example.com", "a@example.com", "a@example.com.au"})
+      for (const SourceId source : std::initializer_list<SourceId>{2, 1})
+        CHECK(transaction.put_owner(address, {source, "key", source == 2 ? "550 no" : ""}));
+    CHECK(transaction.put_owner("@example.net", {configuration_source, "", ""}));
+    return true;
+  }));
+  std::vector<std::string> visited;
+  REQUIRE(store->read([&](View& view) -> Result<> {
+    CHECK(view.each_owned(
+        [&](std::string_view address, const std::vector<Owner>& owners) -> Result<bool> {
+          visited.emplace_back(address);
+          const auto alone = view.owners(address).value();
+          REQUIRE(owners.size() == alone.size());
+          for (std::size_t i = 0; i < owners.size(); ++i) {
+            CHECK(owners[i].source == alone[i].source);
+            CHECK(owners[i].key == alone[i].key);
+            CHECK(owners[i].reject == alone[i].reject);
+          }
+          return address != "a@example.com.au";
+        }));
+    return {};
+  }));
+  CHECK(visited == std::vector<std::string>{"@example.net", "a@example.com", "a@example.com.au"});
+}
+
+TEST_CASE("a digest is noted later, and nothing else of the generation changes") {
+  Folder folder;
+  auto store = open(folder);
+  const std::vector<Change> changes{{Operation::added, "a@example.com", {}}};
+  REQUIRE(store->write([&](Transaction& transaction) -> Result<bool> {
+    Generation generation;
+    generation.number = 7;
+    generation.total = 1;
+    CHECK(transaction.put_generation(generation, changes));
+    CHECK_FALSE(transaction.put_digest(8, sha256("")));
+    return true;
+  }));
+  REQUIRE(store->write([](Transaction& transaction) -> Result<bool> {
+    CHECK(transaction.put_digest(7, sha256("table")));
+    return true;
+  }));
+  REQUIRE(store->read([&](View& view) -> Result<> {
+    const auto generation = view.generation(7).value();
+    REQUIRE(generation);
+    CHECK(generation->digest == sha256("table"));
+    CHECK(generation->total == 1);
+    std::vector<Change> found;
+    CHECK(view.each_change(7, [&](const Change& change) {
+      found.push_back(change);
+      return true;
+    }));
+    CHECK(found == changes);
+    return {};
+  }));
+}
+
 TEST_CASE("recipients come in bytewise order, put in any order") {
   Folder folder;
   auto store = open(folder);
