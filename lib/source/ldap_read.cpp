@@ -18,6 +18,11 @@ namespace {
 // Bounds on what a server can make us read; each is far beyond any directory.
 constexpr std::uint64_t max_empty_pages = 1000;
 constexpr std::uint64_t max_ranges = 10'000;  // of 1500 values in Active Directory
+// Of the values of one object that are read in ranges: their bytes, and what keeping one costs.
+constexpr std::size_t max_kept = std::size_t{512} << 20U;
+constexpr std::size_t cost_of_a_value = 160;
+// An object that changes while its ranges are read is read again so many times.
+constexpr int max_attempts = 3;
 // Of one search for objects by their keys: every server answers that many at once, and its filter
 // stays short enough for every parser.
 constexpr std::size_t keys_at_once = 100;
@@ -30,6 +35,13 @@ void free_name(char* name) {
 }
 void free_bytes(berval* bytes) {
   ::ber_bvfree(bytes);
+}
+
+// Drops the values of one of the decoder's attributes.
+void forget(Entry& entry, std::string_view attribute) {
+  const auto of_it = [&](const recipient::Value& value) { return value.attribute == attribute; };
+  std::erase_if(entry.addresses, of_it);
+  std::erase_if(entry.fallback, of_it);
 }
 
 class DirectoryReader {
@@ -47,12 +59,19 @@ class DirectoryReader {
   [[nodiscard]] ReadTotals totals() const { return {objects_, searcher_.references()}; }
 
  private:
+  struct Range {
+    LdapFailure refusal;               ///< code 0: none
+    std::optional<AttributeName> got;  ///< nothing: no such values
+    std::string version;               ///< uSNChanged; empty: the server has none
+  };
+
   Result<> take(LDAPMessage* message);
   Result<bool> next_page(const std::string& base, const LdapResult& end);
   Result<> check_progress(const std::string& base);
   Result<> complete_missing();
-  Result<> complete(OwnedEntry& owned, MissingRange missing);
-  Result<std::optional<std::uint64_t>> next_range(OwnedEntry& owned, MissingRange missing);
+  Result<> complete(OwnedEntry& owned);
+  Result<bool> read_ranges(OwnedEntry& owned, std::size_t attribute);
+  Result<Range> read_range(OwnedEntry& owned, MissingRange missing);
 
   LdapConnection& connection_;
   LdapSearcher searcher_;
@@ -70,6 +89,11 @@ class DirectoryReader {
   std::string first_key_;  // of the first entry of all
   Handle<berval, free_bytes> cookie_;
   std::deque<OwnedEntry> unfinished_;  // entries with missing values
+
+  // Of the object whose ranges are read.
+  std::size_t kept_ = 0;
+  std::optional<std::string> version_;  // of the first range
+  Error changed_;                       // why it has to be read again
 };
 
 Result<std::vector<std::string>> DirectoryReader::bases() {
@@ -170,37 +194,71 @@ Result<> DirectoryReader::check_progress(const std::string& base) {
 
 Result<> DirectoryReader::complete_missing() {
   for (auto& owned : unfinished_) {
-    const auto missing = owned.entry().missing;
-    for (const auto& range : missing)
-      if (auto done = complete(owned, range); !done) return done;
+    if (auto done = complete(owned); !done) return done;
     sink_.upsert(owned.entry().object());
   }
   unfinished_.clear();
   return {};
 }
 
-// Reads the rest of an attribute, range by range ([MS-ADTS] 3.1.1.3.1.3.3).
-Result<> DirectoryReader::complete(OwnedEntry& owned, MissingRange missing) {
+// Reads the attributes of which values are missing, range by range ([MS-ADTS] 3.1.1.3.1.3.3). A
+// range is a place in a list that may change between two questions, and then a value could be in
+// neither: so all of it is read here, the first values too, and from one version of the object.
+Result<> DirectoryReader::complete(OwnedEntry& owned) {
+  const auto missing = std::move(owned.entry().missing);
+  kept_ = 0;
+  for (int attempt = 0; attempt < max_attempts; ++attempt) {
+    version_.reset();
+    bool whole = true;
+    for (const auto& one : missing) {
+      forget(owned.entry(), decoder_.wanted()[one.attribute].name);
+      const auto same = read_ranges(owned, one.attribute);
+      if (!same) return same.error();
+      whole = *same;
+      if (!whole) break;
+    }
+    if (whole) return {};
+  }
+  return changed_;
+}
+
+// All values of an attribute. False: the object changed meanwhile.
+Result<bool> DirectoryReader::read_ranges(OwnedEntry& owned, std::size_t attribute) {
+  const auto& dn = owned.entry().dn;
+  MissingRange missing{.attribute = attribute, .from = 0};
   for (std::uint64_t ranges = 0; ranges < max_ranges; ++ranges) {
-    const auto next = next_range(owned, missing);
-    if (!next) return next.error();
-    if (!*next) return {};
-    missing.from = **next;
+    const auto range = read_range(owned, missing);
+    if (!range) return range.error();
+    // Past the end of a list that became shorter, servers answer with an error or with nothing.
+    if (range->refusal.code != LDAP_SUCCESS) {
+      changed_ = explain_search(range->refusal, std::string(dn), settings_);
+      if (missing.from == 0) return changed_;
+      return false;
+    }
+    if (!version_) version_ = range->version;
+    if (*version_ != range->version || !range->got) {
+      changed_ = {Errc::incomplete,
+                  fmt::format("{}: it changed while it was read; the next poll reads it again",
+                              escape(dn))};
+      return false;
+    }
+    if (range->got->complete) return true;
+    missing.from = range->got->last + 1;
   }
   return Error{Errc::limit, fmt::format("{}: more than {} ranges of values; the server does not "
                                         "come to an end",
-                                        escape(owned.entry().dn), max_ranges)};
+                                        escape(dn), max_ranges)};
 }
 
-// Adds the values from missing.from on; returns where the next range begins, nothing at the end.
-Result<std::optional<std::uint64_t>> DirectoryReader::next_range(OwnedEntry& owned,
-                                                                 MissingRange missing) {
+// Adds the values from missing.from on.
+Result<DirectoryReader::Range> DirectoryReader::read_range(OwnedEntry& owned,
+                                                           MissingRange missing) {
   const auto& wanted = decoder_.wanted()[missing.attribute].name;
   const std::string dn(owned.entry().dn);
-  auto request = fmt::format("{};range={}-*", wanted, missing.from);
-  char* attributes[] = {request.data(), nullptr};
+  const auto request = fmt::format("{};range={}-*", wanted, missing.from);
+  AttributeList attributes({request, "uSNChanged"});
   const auto during = fmt::format("reading {} of {}", request, escape(dn));
-  std::optional<AttributeName> got;
+  Range range;
   const auto take_values = [&](LDAPMessage* message) -> Result<> {
     BerElement* position = nullptr;
     char* next = ::ldap_first_attribute(connection_.handle(), message, &position);
@@ -210,29 +268,36 @@ Result<std::optional<std::uint64_t>> DirectoryReader::next_range(OwnedEntry& own
       const Handle<char, free_name> name(next);
       const auto parsed = parse_attribute_name(name.get());
       if (!parsed) return parsed.error();
-      if (!parsed->ranged || !ascii_equal(parsed->base, wanted)) continue;
-      if (parsed->first != missing.from) continue;
+      const bool version = ascii_equal(parsed->base, "uSNChanged");
+      // A server may name an attribute without a range if it is all in this one.
+      const bool values_of_it =
+          ascii_equal(parsed->base, wanted) && (parsed->ranged || missing.from == 0);
+      if (!version && (!values_of_it || parsed->first != missing.from)) continue;
       auto** values = ::ldap_get_values_len(connection_.handle(), message, name.get());
       for (auto** value = values; value != nullptr && *value != nullptr; ++value) {
-        got = *parsed;
-        decoder_.add(owned.entry(), missing.attribute,
-                     owned.own({(*value)->bv_val, (*value)->bv_len}));
+        const std::string_view text{(*value)->bv_val, (*value)->bv_len};
+        if (version) {
+          range.version = text;
+          continue;
+        }
+        range.got = *parsed;
+        kept_ += text.size() + cost_of_a_value;
+        decoder_.add(owned.entry(), missing.attribute, owned.own(text));
       }
       ::ldap_value_free_len(values);
     }
+    if (kept_ > max_kept)
+      return Error{Errc::limit,
+                   fmt::format("{}: too many values of {} for one object; the server does not come "
+                               "to an end",
+                               escape(dn), escape(wanted))};
     return {};
   };
-  const auto end = searcher_.run({.base = dn, .scope = LDAP_SCOPE_BASE, .attributes = attributes},
-                                 during, take_values);
+  const auto end = searcher_.run(
+      {.base = dn, .scope = LDAP_SCOPE_BASE, .attributes = attributes.get()}, during, take_values);
   if (!end) return end.error();
-  if (end->status.code != LDAP_SUCCESS) return explain_search(end->status, dn, settings_);
-  // Renamed, deleted or shortened since its first values were read.
-  if (!got)
-    return Error{
-        Errc::incomplete,
-        fmt::format("{}: it changed while it was read; the next poll reads it again", during)};
-  if (got->complete) return std::optional<std::uint64_t>{};
-  return std::optional<std::uint64_t>{got->last + 1};
+  range.refusal = end->status;
+  return range;
 }
 
 // Passes on what is found and keeps which it was.
