@@ -74,7 +74,7 @@ class Conversation {
 
   Result<Mark> mark();
   Result<Increment> read(const Mark& since, recipient::ObjectSink& sink);
-  Result<> listen(const Mark& since, const std::function<void()>& ring);
+  Result<> listen(const Mark& since, const Bell& bell);
 
  private:
   using Take = std::function<Result<>(const std::string& guid, const Hint& hint)>;
@@ -562,7 +562,7 @@ Result<bool> Conversation::changed_since(const Mark& since) {
   return signalled.error();
 }
 
-Result<> Conversation::listen(const Mark& since, const std::function<void()>& ring) {
+Result<> Conversation::listen(const Mark& since, const Bell& bell) {
   const auto root = read_root_dse(searcher_, connection_, settings_);
   if (!root) return root.error();
   std::string obstacle;
@@ -588,13 +588,14 @@ Result<> Conversation::listen(const Mark& since, const std::function<void()>& ri
   // What changed before the server began to watch.
   const auto changed = changed_since(since);
   if (!changed) return changed.error();
-  if (*changed) ring();
+  bell.stands();
+  if (*changed) bell.ring();
   for (;;) {
     auto message = connection_.wait(LDAP_RES_ANY, during);
     if (!message) return message.error();
     switch (::ldap_msgtype(message->get())) {
       case LDAP_RES_SEARCH_ENTRY:
-        ring();
+        bell.ring();
         break;
       case LDAP_RES_SEARCH_RESULT: {
         const auto end = connection_.result(message->get());
@@ -621,9 +622,8 @@ class DirSync final : public Increments {
                          recipient::ObjectSink& sink) override {
     return Conversation(connection, settings_).read(since, sink);
   }
-  Result<> listen(LdapConnection& connection, const Mark& since,
-                  const std::function<void()>& ring) override {
-    return Conversation(connection, settings_).listen(since, ring);
+  Result<> listen(LdapConnection& connection, const Mark& since, const Bell& bell) override {
+    return Conversation(connection, settings_).listen(since, bell);
   }
 
  private:

@@ -21,8 +21,8 @@
 
 namespace rcptsync::source {
 
-/// How far a server has come, per origin of changes: invocationId → USN of 20 digits, or server id →
-/// CSN. Values of one origin compare bytewise.
+/// How far a server has come, per origin of changes: invocationId → USN of 20 digits, or server id
+/// → CSN. Values of one origin compare bytewise.
 using Progress = std::map<std::string, std::string>;
 
 struct Mark {
@@ -44,6 +44,12 @@ struct Increment {
   bool unseen_gone = false;   ///< as source::Complete
 };
 
+/// Whom listen() tells. Both are there.
+struct Bell {
+  std::function<void()> ring;    ///< something may have changed
+  std::function<void()> stands;  ///< once: the server accepted to tell; what changes now rings
+};
+
 class Increments {
  public:
   virtual ~Increments() = default;
@@ -53,17 +59,16 @@ class Increments {
 
   /// Tells the sink everything that changed since `since`, which an earlier mark() or read() gave;
   /// perhaps more, never less. Errc::foreign: the server cannot go on from there (another database,
-  /// a cookie it does not know, a sink that knows less than the server thinks, any other doubt): the
-  /// caller reads in full; the message says why. Every other error is a failed read.
+  /// a cookie it does not know, a sink that knows less than the server thinks, any other doubt):
+  /// the caller reads in full; the message says why. Every other error is a failed read.
   virtual Result<Increment> read(LdapConnection& connection, const Mark& since,
                                  recipient::ObjectSink& sink) = 0;
 
-  /// Blocks on a connection of its own and calls `ring` after each change from `since` on. Returns
+  /// Blocks on a connection of its own and rings after each change from `since` on. Returns
   /// only with an error: Errc::invalid, the server cannot do it (why); Errc::cancelled; or the
   /// connection is lost. An idle directory is no error: no read_timeout applies while it waits, but
   /// a dead peer is noticed within a minute.
-  virtual Result<> listen(LdapConnection& connection, const Mark& since,
-                          const std::function<void()>& ring) = 0;
+  virtual Result<> listen(LdapConnection& connection, const Mark& since, const Bell& bell) = 0;
 };
 
 /// DirSync. `settings` outlives it.

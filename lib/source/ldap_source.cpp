@@ -286,14 +286,16 @@ Result<> LdapDirectory::watch(const WatchRequest& request, const std::function<v
   const auto list = servers(cookie, request.preferred_server, stop);
   if (!list) return list.error();
 
+  const Bell bell{.ring = ring, .stands = [&] {
+                    if (request.listening) request.listening();
+                  }};
   std::vector<std::string> failures;
   Errc code = Errc::internal;
   for (const auto& server : list->servers) {
     auto connection = LdapConnection::open(settings_, server, *secret, stop);
     if (connection) {
       const auto* mark = mark_for(cookie, server.uri);
-      if (request.listening) request.listening();
-      const auto ended = increments_->listen(**connection, mark == nullptr ? Mark{} : *mark, ring);
+      const auto ended = increments_->listen(**connection, mark == nullptr ? Mark{} : *mark, bell);
       return ended ? ended : ended.error().within(escape(server.uri));
     }
     auto failure = connection.error().within(escape(server.uri));
