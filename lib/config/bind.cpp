@@ -1,9 +1,11 @@
 // How a directory source makes itself known: the map `bind`.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
+#include "base/escape.hpp"
 #include "config/sections.hpp"
 #include "config/values.hpp"
 
@@ -24,6 +26,23 @@ constexpr std::array keys{
     Key{"cert_file", BindMethod::external, "/etc/rcptsync/client.pem"},
     Key{"key_file", BindMethod::external, "credential:client-key"},
 };
+
+// `name@REALM`: nothing in the file says which realm is the default one.
+std::optional<std::string> principal(const Value& value) {
+  const auto text = value.text();
+  if (!text) return {};
+  const auto at = text->rfind('@');
+  if (at == std::string::npos || at == 0 || at + 1 == text->size()) {
+    value.error(fmt::format("{} names no realm; write for example svc-rcptsync@EXAMPLE.COM",
+                            escape(*text, 120)));
+    return {};
+  }
+  const auto realm = std::string_view(*text).substr(at + 1);
+  if (std::any_of(realm.begin(), realm.end(), [](char c) { return c >= 'a' && c <= 'z'; }))
+    value.warning(fmt::format("realms are written in capitals nearly everywhere, and {} is not",
+                              escape(realm, 120)));
+  return text;
+}
 
 constexpr std::array<std::string_view, 4> method_names{"simple", "gssapi", "external", "anonymous"};
 constexpr std::array methods{BindMethod::simple, BindMethod::gssapi, BindMethod::external,
@@ -61,7 +80,7 @@ void read_bind(const Value& value, const std::filesystem::path& folder, Bind& bi
       read_secret_of("password_file", bind.password);
       break;
     case BindMethod::gssapi:
-      map.read("principal", bind.principal, one_line);
+      map.read("principal", bind.principal, principal);
       read_secret_of("keytab", bind.keytab);
       break;
     case BindMethod::external:

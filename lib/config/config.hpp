@@ -61,7 +61,7 @@ struct Bind {
 struct LdapSource {
   std::vector<Server> servers;  ///< tried in order; empty with `domain`
   std::string domain;           ///< DNS SRV instead of servers
-  bool start_tls = true;        ///< for ldap:// servers
+  bool start_tls = true;        ///< for ldap:// servers, also those that the DNS names
   bool allow_plaintext = false;
   std::string ca_file;  ///< empty: the system's store
   Bind bind;

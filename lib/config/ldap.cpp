@@ -59,10 +59,21 @@ std::optional<std::string> base(const Value& value) {
   });
 }
 
+std::optional<std::string> domain(const Value& value) {
+  return checked(value, [](std::string_view text) -> Result<> {
+    if (is_ip(text) || text.ends_with('.') || !parse_host(text))
+      return Error{Errc::invalid,
+                   fmt::format("{} is no DNS domain; write for example corp.example.com (an "
+                               "internationalised one as xn--…)",
+                               escape(text, 80))};
+    return {};
+  });
+}
+
 void read_servers(Map& map, LdapSource& ldap) {
   map.read_list("servers", ldap.servers, max_servers,
                 [](const Value& value) { return parsed(value, parse_ldap_uri); });
-  map.read("domain", ldap.domain, [](const Value& value) { return checked(value, check_domain); });
+  map.read("domain", ldap.domain, domain);
   if (map.has("servers") && map.has("domain"))
     map.error("domain", "stands beside servers; keep one of the two");
   if (!map.has("servers") && !map.has("domain"))
@@ -92,12 +103,31 @@ void read_bases(Map& map, bool is_ad, LdapSource& ldap) {
       });
 }
 
-// A password or a directory in clear text needs a word of consent.
+// What a method wants of the connection.
+void check_method(const Map& map, const LdapSource& ldap, bool clear) {
+  if (ldap.bind.method == BindMethod::external && clear)
+    map.error("start_tls",
+              "false leaves ldap:// without TLS, in which the certificate of method external is "
+              "shown; write true, or use ldaps://");
+  if (ldap.bind.method != BindMethod::gssapi) return;
+  for (const auto& server : ldap.servers)
+    if (is_ip(server.host))
+      map.error("servers",
+                fmt::format("{} is an address, but Kerberos knows servers by name; write "
+                            "its full name",
+                            server.uri));
+}
+
+// A password or a directory in clear text needs a word of consent. Kerberos does without it: where
+// there is no TLS it seals the connection.
 void check_plaintext(const Map& map, const LdapSource& ldap) {
   const bool any_ldap =
       map.has("domain") || std::any_of(ldap.servers.begin(), ldap.servers.end(),
                                        [](const Server& server) { return !server.ldaps; });
-  const bool plaintext = any_ldap && !ldap.start_tls;
+  const bool clear = any_ldap && !ldap.start_tls;
+  check_method(map, ldap, clear);
+  const bool plaintext =
+      clear && ldap.bind.method != BindMethod::gssapi && ldap.bind.method != BindMethod::external;
   if (plaintext && !ldap.allow_plaintext)
     map.error("start_tls",
               "false sends everything in clear text over ldap://; write true, use ldaps://, or, "

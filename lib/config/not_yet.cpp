@@ -22,8 +22,6 @@ struct NotYet {
 };
 
 constexpr std::array not_yet{
-    NotYet{"sources[].bind.method", "gssapi", "write method: simple"},
-    NotYet{"sources[].bind.method", "external", "write method: simple"},
     NotYet{"removal.grace", nonzero, "write grace: 0s"},
     NotYet{"target_defaults.mode", "receive", "write mode: scp"},
     NotYet{"target_defaults.format", "postfix-access", "write format: postfix or list"},

@@ -60,7 +60,7 @@ LdapConnection::~LdapConnection() {
 
 Result<std::unique_ptr<LdapConnection>> LdapConnection::open(const config::LdapSource& settings,
                                                              const config::Server& server,
-                                                             std::string_view password,
+                                                             const Credentials& credentials,
                                                              std::stop_token stop) {
   const auto deadline = Steady::now() + settings.connect_timeout;
   std::unique_ptr<LdapConnection> connection(new LdapConnection(settings, server));
@@ -69,29 +69,37 @@ Result<std::unique_ptr<LdapConnection>> LdapConnection::open(const config::LdapS
   auto watchdog = Watchdog::watch(socket->get(), deadline, stop);
   if (!watchdog) return watchdog.error();
   connection->watchdog_ = std::move(*watchdog);
-  if (auto done = connection->attach(std::move(*socket), stop); !done) return done.error();
-  if (auto done = connection->bind(password); !done) return done.error();
+  if (auto done = connection->attach(std::move(*socket), credentials, stop); !done)
+    return done.error();
+  if (auto done = source::bind(*connection, settings.bind, server, credentials,
+                               !connection->plaintext(), deadline, stop);
+      !done)
+    return done.error();
   connection->bound_ = true;
   connection->watchdog_->set(Steady::now() + settings.read_timeout);
   return connection;
 }
 
 bool LdapConnection::plaintext() const {
-  return !server_.ldaps && !settings_.start_tls && settings_.allow_plaintext;
+  // Kerberos seals by itself, so it needs nobody's consent.
+  const bool allowed =
+      settings_.allow_plaintext || settings_.bind.method == config::BindMethod::gssapi;
+  return !server_.ldaps && !settings_.start_tls && allowed;
 }
 
-Result<> LdapConnection::attach(Fd socket, std::stop_token stop) {
+Result<> LdapConnection::attach(Fd socket, const Credentials& credentials,
+                                const std::stop_token& stop) {
   const int code = ::ldap_init_fd(socket.get(), LDAP_PROTO_TCP, uri_of(server_).c_str(), &ldap_);
   if (code != LDAP_SUCCESS)
     return Error{Errc::internal, fmt::format("libldap does not take {}: {}",
                                              escape(uri_of(server_)), ::ldap_err2string(code))};
   // ldap_unbind_ext closes it from now on.
   socket.release();
-  if (auto done = set_options(); !done) return done;
+  if (auto done = set_options(credentials); !done) return done;
   return plaintext() ? Result<>{} : encrypt(stop);
 }
 
-Result<> LdapConnection::set_options() {
+Result<> LdapConnection::set_options(const Credentials& credentials) {
   // Everything that /etc/ldap/ldap.conf, ~/.ldaprc or LDAP… variables could have changed and that
   // matters here: a size limit set there would cut reads, TLS_REQCERT would switch off verifying.
   struct Option {
@@ -118,8 +126,8 @@ Result<> LdapConnection::set_options() {
       Option{LDAP_OPT_X_TLS_REQUIRE_CERT, &demand},
       Option{LDAP_OPT_X_TLS_PROTOCOL_MIN, &oldest},
       Option{LDAP_OPT_X_TLS_CACERTDIR, ""},
-      Option{LDAP_OPT_X_TLS_CERTFILE, ""},
-      Option{LDAP_OPT_X_TLS_KEYFILE, ""},
+      Option{LDAP_OPT_X_TLS_CERTFILE, credentials.cert_file.c_str()},
+      Option{LDAP_OPT_X_TLS_KEYFILE, credentials.key_file.c_str()},
       Option{LDAP_OPT_X_TLS_CACERTFILE, trust_file_.c_str()},
   };
   for (const auto& option : options)
@@ -154,22 +162,6 @@ Result<> LdapConnection::encrypt(const std::stop_token& stop) {
   }
   const int code = ::ldap_install_tls(ldap_);
   if (code != LDAP_SUCCESS) return tls_failure(code, stop);
-  return {};
-}
-
-Result<> LdapConnection::bind(std::string_view password) {
-  const bool anonymous = settings_.bind.method == config::BindMethod::anonymous;
-  berval secret{anonymous ? 0 : password.size(), const_cast<char*>(password.data())};
-  int operation = 0;
-  const int code = ::ldap_sasl_bind(ldap_, anonymous ? "" : settings_.bind.user.c_str(),
-                                    LDAP_SASL_SIMPLE, &secret, nullptr, nullptr, &operation);
-  if (code != LDAP_SUCCESS) return failure(code, "binding");
-  auto answer = next(operation, "binding");
-  if (!answer) return answer.error();
-  const auto status = result(answer->get());
-  if (!status) return status.error();
-  if (status->status.code != LDAP_SUCCESS)
-    return explain_bind(status->status, settings_.bind, !plaintext());
   return {};
 }
 
@@ -254,6 +246,10 @@ Error LdapConnection::tls_failure(int code, const std::stop_token& stop) const {
   if (watchdog_->verdict() != Watchdog::Verdict::quiet) return failure(code, during);
   auto error = diagnose_tls(server_, !server_.ldaps, trust_file_, diagnostic(),
                             Steady::now() + diagnosis_time, stop);
+  if (settings_.bind.method == config::BindMethod::external && error.code != Errc::untrusted)
+    error.message +=
+        "; or the server does not accept our certificate: the authority that issued "
+        "bind.cert_file has to be one that it trusts for clients";
   return stop.stop_requested() ? Error{Errc::cancelled, "stopped in the TLS handshake"} : error;
 }
 

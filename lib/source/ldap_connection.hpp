@@ -16,6 +16,7 @@
 #include "base/handle.hpp"
 #include "base/result.hpp"
 #include "config/config.hpp"
+#include "source/ldap_bind.hpp"
 #include "source/ldap_errors.hpp"
 #include "source/watchdog.hpp"
 
@@ -31,11 +32,12 @@ struct LdapResult {
 
 class LdapConnection {
  public:
-  /// Connects, encrypts, verifies and binds within the source's connect_timeout. `password`: for a
-  /// simple bind. Messages name the step and the way out, not the server.
+  /// Connects, encrypts, verifies and binds within the source's connect_timeout. Messages name the
+  /// step and the way out, not the server. Errc::credentials: the account itself is refused, so
+  /// that no other server should be asked; wrong passwords add up and lock accounts.
   static Result<std::unique_ptr<LdapConnection>> open(const config::LdapSource& settings,
                                                       const config::Server& server,
-                                                      std::string_view password,
+                                                      const Credentials& credentials,
                                                       std::stop_token stop);
   ~LdapConnection();
   LdapConnection(const LdapConnection&) = delete;
@@ -60,10 +62,9 @@ class LdapConnection {
 
  private:
   LdapConnection(const config::LdapSource& settings, const config::Server& server);
-  Result<> attach(Fd socket, std::stop_token stop);
-  Result<> set_options();
+  Result<> attach(Fd socket, const Credentials& credentials, const std::stop_token& stop);
+  Result<> set_options(const Credentials& credentials);
   Result<> encrypt(const std::stop_token& stop);
-  Result<> bind(std::string_view password);
   [[nodiscard]] bool plaintext() const;
   [[nodiscard]] Error tls_failure(int code, const std::stop_token& stop) const;
   [[nodiscard]] std::string overdue() const;

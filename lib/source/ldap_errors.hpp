@@ -23,7 +23,8 @@ struct LdapFailure {
 std::string describe(const LdapFailure& failure);
 
 /// The bind was not accepted. Active Directory's `data 52e` and its like are taken from the
-/// diagnostic text.
+/// diagnostic text. Errc::credentials: the account itself is refused, which every other server of
+/// the same directory would do too, and some would count it.
 Error explain_bind(const LdapFailure& failure, const config::Bind& bind, bool encrypted);
 
 /// StartTLS was refused by the server (not: failed in the handshake).

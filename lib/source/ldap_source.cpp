@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 #include <ldap.h>
 #include <openldap.h>
-#include <openssl/crypto.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
@@ -15,9 +14,9 @@
 #include "base/escape.hpp"
 #include "base/handle.hpp"
 #include "base/time.hpp"
-#include "config/secret.hpp"
 #include "source/global_catalogue.hpp"
 #include "source/increments.hpp"
+#include "source/ldap_bind.hpp"
 #include "source/ldap_connection.hpp"
 #include "source/ldap_cookie.hpp"
 #include "source/ldap_errors.hpp"
@@ -31,24 +30,15 @@ namespace {
 
 constexpr const char* active_directory_filter = "(|(proxyAddresses=*)(mail=*))";
 
-/// Wipes a password where it stands: moving a short string would leave a copy behind.
-class Wipe {
- public:
-  explicit Wipe(std::string& text) : text_(text) {}
-  Wipe(const Wipe&) = delete;
-  Wipe& operator=(const Wipe&) = delete;
-  ~Wipe() { ::OPENSSL_cleanse(text_.data(), text_.size()); }
-
- private:
-  std::string& text_;
-};
-
 // What this version cannot do, or what would do something else than it says. Empty: nothing.
 std::string unsupported(const config::LdapSource& settings) {
   using config::BindMethod;
   if (settings.servers.empty() && settings.domain.empty()) return "servers: none is named";
-  if (settings.bind.method == BindMethod::gssapi || settings.bind.method == BindMethod::external)
-    return "bind.method: this version can simple and anonymous only";
+  if (settings.bind.method == BindMethod::gssapi &&
+      (settings.bind.principal.empty() || !settings.bind.keytab))
+    return "bind: method gssapi needs principal and keytab";
+  if (settings.bind.method == BindMethod::external && (!settings.bind.cert || !settings.bind.key))
+    return "bind: method external needs cert_file and key_file";
   if (settings.bind.method == BindMethod::simple) {
     // RFC 4513 §5.1.2: a name without a password, or a password without a name, binds anonymously.
     if (settings.bind.user.empty()) return "bind.user: a simple bind needs one";
@@ -104,11 +94,10 @@ class LdapDirectory final : public Source {
   struct Task {
     ReadKind kind;
     LdapCookie before;
-    std::string_view password;
+    const Credentials& credentials;
     std::vector<std::string> servers;
   };
 
-  [[nodiscard]] Result<std::string> password() const;
   [[nodiscard]] Result<ServerList> servers(const LdapCookie& cookie, const std::string& preferred,
                                            const std::stop_token& stop) const;
   [[nodiscard]] const Mark* mark_for(const LdapCookie& cookie, const std::string& server) const;
@@ -121,17 +110,10 @@ class LdapDirectory final : public Source {
 
   config::SourceType type_;
   config::LdapSource settings_;
+  Authenticator authenticator_{settings_};
   std::string fingerprint_;
   std::unique_ptr<Increments> increments_;  // none: incremental is off
 };
-
-// Read each time, so that a changed password needs no restart.
-Result<std::string> LdapDirectory::password() const {
-  if (!settings_.bind.password) return std::string{};
-  auto password = config::read_password(*settings_.bind.password);
-  if (!password) return password.error().within("bind.password_file");
-  return password;
-}
 
 // The preferred one first, those that lagged last.
 Result<ServerList> LdapDirectory::servers(const LdapCookie& cookie, const std::string& preferred,
@@ -154,12 +136,11 @@ const Mark* LdapDirectory::mark_for(const LdapCookie& cookie, const std::string&
 Result<Complete> LdapDirectory::read(const ReadRequest& request, recipient::ObjectSink& sink,
                                      std::stop_token stop) {
   const SigpipeBlock no_sigpipe;
-  auto secret = password();
-  if (!secret) return secret.error();
-  const Wipe wipe(*secret);
+  const auto credentials = authenticator_.prepare(stop);
+  if (!credentials) return credentials.error();
   Task task{.kind = request.kind,
             .before = parse_ldap_cookie(request.cookie),
-            .password = *secret,
+            .credentials = **credentials,
             .servers = {}};
 
   auto list = servers(task.before, request.preferred_server, stop);
@@ -180,8 +161,10 @@ Result<Complete> LdapDirectory::read(const ReadRequest& request, recipient::Obje
     }
     auto failure = complete.error().within(escape(server.uri));
     if (failure.code == Errc::cancelled) return failure;
-    if (failures.empty()) code = failure.code;
+    if (failures.empty() || failure.code == Errc::credentials) code = failure.code;
     failures.push_back(std::move(failure.message));
+    // Each further attempt with a wrong password would count towards the account's lockout.
+    if (failure.code == Errc::credentials) break;
   }
   return Error{code, fmt::format("{}", fmt::join(failures, "; "))};
 }
@@ -189,12 +172,12 @@ Result<Complete> LdapDirectory::read(const ReadRequest& request, recipient::Obje
 Result<Complete> LdapDirectory::read_from(const config::Server& server, const Task& task,
                                           recipient::ObjectSink& sink,
                                           const std::stop_token& stop) const {
-  auto connection = LdapConnection::open(settings_, server, task.password, stop);
+  auto connection = LdapConnection::open(settings_, server, task.credentials, stop);
   if (!connection) return connection.error();
   if (type_ == config::SourceType::active_directory) {
     const auto whole =
         check_global_catalogue(**connection, settings_, [&](const config::Server& other) {
-          return LdapConnection::open(settings_, other, task.password, stop);
+          return LdapConnection::open(settings_, other, task.credentials, stop);
         });
     if (!whole) return whole.error();
   }
@@ -209,7 +192,7 @@ Result<Complete> LdapDirectory::read_from(const config::Server& server, const Ta
     auto now = increments_->mark(**connection);
     if (!now && now.error().code == Errc::timeout) {
       // A server that is slow in this alone can still be read.
-      auto again = LdapConnection::open(settings_, server, task.password, stop);
+      auto again = LdapConnection::open(settings_, server, task.credentials, stop);
       if (!again) return again.error();
       connection = std::move(again);
       now = Mark{};
@@ -280,9 +263,8 @@ Result<> LdapDirectory::watch(const WatchRequest& request, const std::function<v
   if (!increments_) return Error{Errc::invalid, "incremental: off, so nobody listens for changes"};
   const SigpipeBlock no_sigpipe;
   const auto cookie = parse_ldap_cookie(request.cookie);
-  auto secret = password();
-  if (!secret) return secret.error();
-  const Wipe wipe(*secret);
+  const auto credentials = authenticator_.prepare(stop);
+  if (!credentials) return credentials.error();
   const auto list = servers(cookie, request.preferred_server, stop);
   if (!list) return list.error();
 
@@ -292,7 +274,7 @@ Result<> LdapDirectory::watch(const WatchRequest& request, const std::function<v
   std::vector<std::string> failures;
   Errc code = Errc::internal;
   for (const auto& server : list->servers) {
-    auto connection = LdapConnection::open(settings_, server, *secret, stop);
+    auto connection = LdapConnection::open(settings_, server, **credentials, stop);
     if (connection) {
       const auto* mark = mark_for(cookie, server.uri);
       const auto ended = increments_->listen(**connection, mark == nullptr ? Mark{} : *mark, bell);
@@ -300,8 +282,10 @@ Result<> LdapDirectory::watch(const WatchRequest& request, const std::function<v
     }
     auto failure = connection.error().within(escape(server.uri));
     if (failure.code == Errc::cancelled) return failure;
-    if (failures.empty()) code = failure.code;
+    if (failures.empty() || failure.code == Errc::credentials) code = failure.code;
     failures.push_back(std::move(failure.message));
+    // Each further attempt with a wrong password would count towards the account's lockout.
+    if (failure.code == Errc::credentials) break;
   }
   // Errc::invalid would say that no server ever can.
   return Error{code == Errc::invalid ? Errc::unreachable : code,
@@ -321,13 +305,7 @@ std::vector<std::string> check_ldap_source(const config::Source& source) {
   const auto& settings = std::get<config::LdapSource>(source.details);
   std::vector<std::string> faults;
   if (auto fault = unsupported(settings); !fault.empty()) faults.push_back(std::move(fault));
-  if (settings.bind.password) {
-    auto password = config::read_password(*settings.bind.password);
-    if (password)
-      const Wipe wipe(*password);
-    else
-      faults.push_back("bind.password_file: " + password.error().message);
-  }
+  for (auto& fault : check_credentials(settings.bind)) faults.push_back(std::move(fault));
   if (!settings.ca_file.empty())
     if (auto fault = check_trust_file(settings.ca_file); !fault.empty())
       faults.push_back(std::move(fault));

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <openssl/crypto.h>
 
 #include <algorithm>
 #include <array>
@@ -10,8 +9,8 @@
 #include <tuple>
 
 #include "base/escape.hpp"
-#include "config/secret.hpp"
 #include "recipient/address.hpp"
+#include "source/ldap_bind.hpp"
 #include "source/ldap_errors.hpp"
 #include "source/ldap_read.hpp"
 #include "source/ldap_source.hpp"
@@ -149,9 +148,7 @@ Pruner::Pruner(const config::Source& source, const std::optional<config::Bind>& 
   settings_.drop_system_mailboxes = false;
 }
 
-Pruner::~Pruner() {
-  ::OPENSSL_cleanse(password_.data(), password_.size());
-}
+Pruner::~Pruner() = default;
 
 Result<std::unique_ptr<Pruner>> Pruner::open(const config::Source& source,
                                              const std::optional<config::Bind>& bind,
@@ -161,26 +158,24 @@ Result<std::unique_ptr<Pruner>> Pruner::open(const config::Source& source,
   auto effective = source;
   effective.details = pruner->settings_;
   if (const auto usable = create_ldap_source(effective); !usable) return usable.error();
-  if (pruner->settings_.bind.password) {
-    auto password = config::read_password(*pruner->settings_.bind.password);
-    if (!password) return password.error();
-    pruner->password_ = *password;
-    ::OPENSSL_cleanse(password->data(), password->size());
-  }
+  const auto credentials = Authenticator(pruner->settings_).prepare(stop);
+  if (!credentials) return credentials.error();
   const auto list = servers_of(pruner->settings_, pruner->type_, preferred, stop);
   if (!list) return list.error();
   std::vector<std::string> failures;
   Errc code = Errc::internal;
   for (const auto& server : list->servers) {
     pruner->server_ = server;
-    auto connection =
-        LdapConnection::open(pruner->settings_, pruner->server_, pruner->password_, stop);
+    auto connection = LdapConnection::open(pruner->settings_, pruner->server_, **credentials, stop);
     if (connection) {
       pruner->connection_ = std::move(*connection);
       return pruner;
     }
-    if (failures.empty()) code = connection.error().code;
+    if (failures.empty() || connection.error().code == Errc::credentials)
+      code = connection.error().code;
     failures.push_back(connection.error().within(escape(server.uri)).message);
+    // Each further attempt with a wrong password would count towards the account's lockout.
+    if (code == Errc::credentials) break;
   }
   return Error{code, fmt::format("{}", fmt::join(failures, "; "))};
 }

@@ -79,7 +79,6 @@ class Pruner {
   config::SourceType type_;
   config::LdapSource settings_;
   config::Server server_;
-  std::string password_;
   std::unique_ptr<LdapConnection> connection_;
 };
 

@@ -46,7 +46,8 @@ class ActiveDirectory:
     password = "Passw0rd.Lab1"
 
     def __init__(self, folder, address=None, strong_auth=True):
-        """`strong_auth`: no password without encryption, as in a hardened domain."""
+        """`strong_auth`: no password without encryption, as in a hardened domain; True, False or
+        smb.conf's word for it."""
         self.folder = Path(folder).resolve()
         if len(str(self.folder)) > 70:
             raise ValueError(f"{self.folder} is too long for Samba's sockets")
@@ -129,6 +130,7 @@ class ActiveDirectory:
 
     def _configure(self):
         folder = self.folder
+        strong_auth = {True: "yes", False: "no"}.get(self._strong_auth, self._strong_auth)
         (folder / "etc" / "smb.conf").write_text(f"""\
 [global]
   netbios name = {self.host.upper()}
@@ -148,7 +150,7 @@ class ActiveDirectory:
   ncalrpc dir = {folder}/ncalrpc
   log file = {folder}/log/samba.log
   logging = file
-  ldap server require strong auth = {"yes" if self._strong_auth else "no"}
+  ldap server require strong auth = {strong_auth}
   tls enabled = yes
   tls cafile = {self.ca_file}
   tls certfile = {self._pair.certificate}

@@ -36,8 +36,9 @@ class Authority:
                      "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                      "-keyout", self._key, "-out", self.certificate)
 
-    def issue(self, name, names, expired=False):
-        """A server certificate for host names and addresses. `name` names the files."""
+    def issue(self, name, names, expired=False, client=False):
+        """A certificate for host names and addresses; for a server, or a client. `name` names the
+        files."""
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         if pair.certificate.exists():
             return pair
@@ -45,7 +46,7 @@ class Authority:
         extensions = self.folder / f"{name}.ext"
         alternatives = ",".join(("IP:" if _is_address(n) else "DNS:") + n for n in names)
         extensions.write_text(f"subjectAltName={alternatives}\nbasicConstraints=CA:FALSE\n"
-                              "extendedKeyUsage=serverAuth\n")
+                              f"extendedKeyUsage={'client' if client else 'server'}Auth\n")
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                  "-subj", f"/CN={names[0]}", "-keyout", pair.key, "-out", request)
         _openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key,

@@ -195,11 +195,7 @@ notify: {command: /bin/alert}
 metrics_file: m.prom
 )");
   CHECK(faults_in(loaded) ==
-        Lines{"9: sources[3].bind.method: method: gssapi is not in this version yet; write method: "
-              "simple",
-              "14: sources[4].bind.method: method: external is not in this version yet; write "
-              "method: simple",
-              "15: removal.grace: grace is not in this version yet; write grace: 0s",
+        Lines{"15: removal.grace: grace is not in this version yet; write grace: 0s",
               "17: targets[0].mode: mode: receive is not in this version yet; write mode: scp",
               "18: targets[1].format: format: exim is not in this version yet; write format: "
               "postfix or list",

@@ -104,6 +104,45 @@ TEST_CASE("keys that contradict each other") {
             "remove it"});
   CHECK(source("  servers: [ldaps://a]\n  bind: {method: anonymous, keytab: x}\n") ==
         Lines{"6: sources[0].bind.keytab: belongs to method gssapi; remove it, or change method"});
+  const std::string gssapi = "  bind: {method: gssapi, principal: svc@CORP.EXAMPLE, keytab: /k}\n";
+  const std::string external = "  bind: {method: external, cert_file: /c, key_file: /k}\n";
+  CHECK(source("  servers: [ldap://dc1]\n  start_tls: false\n" + gssapi) == Lines{});
+  CHECK(source("  domain: corp.example\n  start_tls: false\n" + gssapi) == Lines{});
+  CHECK(
+      source("  servers: [ldap://dc1]\n  start_tls: false\n  allow_plaintext: true\n" + gssapi) ==
+      Lines{"warning 7: sources[0].allow_plaintext: has no effect: every connection is encrypted; "
+            "remove it"});
+  CHECK(
+      source("  servers: [ldaps://192.0.2.1]\n" + gssapi) ==
+      Lines{"5: sources[0].servers: ldaps://192.0.2.1 is an address, but Kerberos knows servers by "
+            "name; write its full name"});
+  CHECK(source("  servers: [ldap://dc1]\n" + external) == Lines{});
+  CHECK(source("  servers: [ldap://dc1]\n  start_tls: false\n  allow_plaintext: true\n" + external)
+            .front() ==
+        "6: sources[0].start_tls: false leaves ldap:// without TLS, in which the "
+        "certificate of method external is shown; write true, or use ldaps://");
+  CHECK(source("  servers: [ldaps://dc1]\n  bind: {method: gssapi}\n") ==
+        Lines{"6: sources[0].bind.keytab: is missing; write for example keytab: credential:keytab",
+              "6: sources[0].bind.principal: is missing; write for example principal: "
+              "svc-rcptsync@EXAMPLE.COM"});
+  CHECK(source("  servers: [ldaps://dc1]\n  bind: {method: external, cert_file: /c}\n") ==
+        Lines{"6: sources[0].bind.key_file: is missing; write for example key_file: "
+              "credential:client-key"});
+  CHECK(
+      source("  servers: [ldaps://dc1]\n  bind: {method: gssapi, principal: svc, keytab: /k}\n") ==
+      Lines{"6: sources[0].bind.principal: svc names no realm; write for example "
+            "svc-rcptsync@EXAMPLE.COM"});
+  CHECK(source("  servers: [ldaps://dc1]\n"
+               "  bind: {method: gssapi, principal: svc@corp, keytab: /k}\n") ==
+        Lines{"warning 6: sources[0].bind.principal: realms are written in capitals nearly "
+              "everywhere, and corp is not"});
+  for (const auto* wrong : {"192.0.2.1", "corp.example.", "münchen.example", "a..b", "\"*.x\""}) {
+    INFO(wrong);
+    const auto faults =
+        source(std::string("  domain: ") + wrong + "\n  bind: {method: anonymous}\n");
+    REQUIRE(faults.size() == 1);
+    CHECK(faults[0].find("is no DNS domain") != std::string::npos);
+  }
   CHECK(
       source("  servers: [ldaps://a]\n  min_uid: 5\n").at(0).find("unknown key; known here are") !=
       std::string::npos);

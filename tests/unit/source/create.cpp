@@ -81,8 +81,10 @@ TEST_CASE("a password that others can read is a fault, and its text is not shown
 
 TEST_CASE("what this version cannot read is refused, not ignored") {
   auto ldap = simple("/nowhere");
-  ldap.bind.method = config::BindMethod::external;
-  REQUIRE_FALSE(create_source(source_of(ldap)));
+  for (const auto method : {config::BindMethod::external, config::BindMethod::gssapi}) {
+    ldap.bind.method = method;
+    REQUIRE_FALSE(create_source(source_of(ldap)));
+  }
 }
 
 TEST_CASE("of a source that reads files every fault is found that a read would find") {

@@ -48,6 +48,36 @@ TEST_CASE("Active Directory's reason for refusing a logon is found in its text")
   CHECK(has(cut, "wrong user name"));
 }
 
+TEST_CASE("only a refusal of the account itself keeps other servers from being asked") {
+  const auto code = [](std::string_view data) {
+    return explain_bind({LDAP_INVALID_CREDENTIALS, logon(data), ""}, simple_bind(), true).code;
+  };
+  for (const auto* data : {"52e", "52f", "530", "531", "532", "533", "569", "701", "773", "775"}) {
+    INFO(data);
+    CHECK(code(data) == Errc::credentials);
+  }
+  for (const auto* data : {"525", "51f", "6fc", "80090346"}) {
+    INFO(data);
+    CHECK(code(data) != Errc::credentials);
+  }
+  for (const int result : {LDAP_STRONG_AUTH_REQUIRED, LDAP_INSUFFICIENT_ACCESS, LDAP_BUSY,
+                           LDAP_UNWILLING_TO_PERFORM, LDAP_AUTH_METHOD_NOT_SUPPORTED})
+    CHECK(explain_bind({result, "", ""}, simple_bind(), true).code != Errc::credentials);
+}
+
+TEST_CASE("each method's refusal says what that method needs") {
+  auto bind = simple_bind();
+  bind.principal = "svc@CORP.EXAMPLE";
+  bind.method = config::BindMethod::gssapi;
+  CHECK(has(explain_bind({LDAP_STRONG_AUTH_REQUIRED, "", ""}, bind, false), "TLS around Kerberos"));
+  CHECK(has(explain_bind({LDAP_UNWILLING_TO_PERFORM, "", ""}, bind, true), "start_tls: false"));
+  CHECK(has(explain_bind({LDAP_AUTH_METHOD_NOT_SUPPORTED, "", ""}, bind, true), "GSSAPI"));
+  CHECK(has(explain_bind({LDAP_INVALID_CREDENTIALS, "", ""}, bind, true), "svc@CORP.EXAMPLE"));
+  bind.method = config::BindMethod::external;
+  CHECK(has(explain_bind({LDAP_AUTH_METHOD_NOT_SUPPORTED, "", ""}, bind, true), "TLSVerifyClient"));
+  CHECK(has(explain_bind({LDAP_INVALID_CREDENTIALS, "", ""}, bind, true), "authz-regexp"));
+}
+
 TEST_CASE("a bind's message names the user, escaped") {
   const auto error = explain_bind({LDAP_INVALID_CREDENTIALS, "", ""}, simple_bind(), true);
   CHECK(has(error, "reader\\n@example.com"));
