@@ -123,6 +123,7 @@ class MicrosoftServer:
         self.accounts = accounts or {"reader@corp.example.com": Account()}
         self.require_encryption = False
         self.page_limit, self.value_limit, self.portion = PAGE, VALUES, 1000
+        self.plain_if_whole = False     # the range 0-* of a short attribute comes without a range
         self.referrals_at = 0           # continuation references stand after so many entries of the first page
         self.other_cookie = "refuse"    # what DirSync does with another controller's cookie: refuse, full, vector
         self.other_cookie_reason = OTHER_COOKIE
@@ -474,7 +475,7 @@ class MicrosoftServer:
         shown = []
         for name, stamp in record.stamps.items():
             if (every or name in wanted) and name not in ("objectguid", "instancetype") and changed(stamp):
-                self._limited(shown, SCHEMA[name][0], record.values.get(name, []), 0)
+                self._limited(shown, SCHEMA[name][0], record.values.get(name, []))
         moved = changed(record.stamps["name"])
         if moved and "name" in wanted and "parentguid" in wanted and record.parent:
             shown.append(("parentGUID", [record.parent]))
@@ -545,7 +546,7 @@ class MicrosoftServer:
                 continue
             values = self._values(record, name)
             if values:
-                self._limited(shown, SCHEMA[name][0], values, None)
+                self._limited(shown, SCHEMA[name][0], values)
         for name in wanted:
             if match := re.fullmatch(r"([^;]+);range=(\d+)-(\d+|\*)", name):
                 self._ranged(shown, record, *match.groups())
@@ -558,18 +559,20 @@ class MicrosoftServer:
             return
         if first >= len(values):
             raise Refused(NO_ATTRIBUTES)
-        self._limited(shown, SCHEMA[name][0], values, first, None if last == "*" else int(last) - first + 1)
+        if not first and self.plain_if_whole and len(values) <= self.value_limit:
+            shown.append((SCHEMA[name][0], values))
+        else:
+            self._part(shown, SCHEMA[name][0], values, first, len(values) if last == "*" else int(last) - first + 1)
 
-    def _limited(self, shown, name, values, first, count=None):
-        """Values as they are shown: those of a long attribute from `first` on, as many as the limit
-        allows; `first` None: the whole attribute was asked for."""
-        limit = min(count or self.value_limit, self.value_limit)
-        if first in (None, 0) and count is None and len(values) <= self.value_limit:
+    def _limited(self, shown, name, values):
+        """An attribute that was asked for as a whole."""
+        if len(values) <= self.value_limit:
             shown.append((name, values))
-            return
-        if first is None:
+        else:
             shown.append((name, []))
-        start = first or 0
-        part = values[start:start + limit]
-        end = "*" if start + limit >= len(values) else str(start + limit - 1)
-        shown.append((f"{name};range={start}-{end}", part))
+            self._part(shown, name, values, 0, self.value_limit)
+
+    def _part(self, shown, name, values, first, count):
+        part = values[first:first + min(count, self.value_limit)]
+        end = first + len(part)
+        shown.append((f"{name};range={first}-{'*' if end >= len(values) else end - 1}", part))
