@@ -131,18 +131,35 @@ class Cycle {
     const bool fresh = record.objects == 0;
     if (rules_changed && !fresh)
       if (auto done = ownership_.judge_again(record.id); !done) return done;
-    if (!input.healthy) {
-      (record.read_completely ? unhealthy_ : unread_).push_back(input.name);
-    } else {
-      bool lost = false;
-      if (auto done = ownership_.apply(record, *input.changes, fresh, lost); !done) return done;
-      if (lost && !record.server.empty() && record.server != input.server)
-        unconfirmed_.push_back(input.name);
-      record.read_completely = true;
-      record.server = input.server;
-      if (!input.changes->empty()) record.cookie = input.cookie;
-    }
+    if (input.healthy && input.changes != nullptr)
+      if (auto done = take_read(record, input, fresh); !done) return done;
+    if (!record.read_completely)
+      unread_.push_back(input.name);
+    else if (!input.healthy)
+      unhealthy_.push_back(input.name);
+    if (record.unconfirmed && input.behind.empty())
+      unconfirmed_.push_back(input.name);
+    else if (record.unconfirmed)
+      behind_.push_back({input.name, input.behind});
     sources_.push_back(std::move(record));
+    return {};
+  }
+
+  // A server that lags does not know yet what the one before it knew. Either it says so, or the
+  // next full read shows whether it still lacks the same.
+  Result<> take_read(store::SourceRecord& record, const SourceInput& input, bool fresh) {
+    bool lost = false;
+    if (auto done = ownership_.apply(record, *input.changes, fresh, lost); !done) return done;
+    const bool moved = !record.server.empty() && record.server != input.server;
+    if (!input.behind.empty() || (moved && lost))
+      record.unconfirmed = true;
+    else if (input.full)
+      record.unconfirmed = false;
+    record.read_completely = true;
+    record.server = input.server;
+    // Of a read that changed nothing only the first cookie is kept here: the others would write the
+    // state with every poll.
+    if (!input.changes->empty() || record.cookie.empty()) record.cookie = input.cookie;
     return {};
   }
 
@@ -278,6 +295,7 @@ class Cycle {
     guard.unread_sources = unread_;
     guard.unhealthy_sources = unhealthy_;
     guard.unconfirmed_sources = unconfirmed_;
+    guard.behind_sources = behind_;
     const auto verdict = sync::judge(input_.config->guard, guard);
     report.reasons = verdict.reasons;
 
@@ -432,6 +450,7 @@ class Cycle {
     for (auto& source : sources_) {
       source.recipients += static_cast<std::uint64_t>(ownership_.recipients_gained(source.id));
       if (auto put = put_source_if_changed(source); !put) return put;
+      report.sources.push_back({source.name, source.id, source.cookie, source.unconfirmed});
     }
     // The first table is a generation even if it is empty, which min_recipients: 0 allows.
     const bool first = meta_.generation == 0 && !report.hold;
@@ -453,7 +472,7 @@ class Cycle {
       if (stored.id == source.id && stored.name == source.name && stored.type == source.type &&
           stored.read_completely == source.read_completely && stored.server == source.server &&
           stored.objects == source.objects && stored.recipients == source.recipients &&
-          stored.cookie == source.cookie)
+          stored.cookie == source.cookie && stored.unconfirmed == source.unconfirmed)
         return {};
     wrote_ = true;
     return transaction_.put_source(source);
@@ -509,6 +528,7 @@ class Cycle {
   store::Meta meta_before_, meta_;
   std::vector<store::SourceRecord> stored_sources_, sources_;
   std::vector<std::string> unread_, unhealthy_, unconfirmed_;
+  std::vector<sync::BehindSource> behind_;
   std::map<std::string, std::string, std::less<>> held_before_;
   std::vector<Candidate> candidates_;
   Arena texts_;

@@ -28,10 +28,14 @@ namespace rcptsync::service {
 struct SourceInput {
   std::string name;
   std::string type;
-  bool healthy = false;                          ///< its read was complete
-  const sync::ObjectChanges* changes = nullptr;  ///< only with `healthy`
+  bool healthy = false;  ///< its last read was complete
+  /// What that read changes. Null: it failed, or the source was not read in this cycle and stands
+  /// as its last read left it; the fields below mean nothing then, but `behind`.
+  const sync::ObjectChanges* changes = nullptr;
   std::string server;
   std::string cookie;
+  bool full = true;         ///< the read named everything; an incremental one confirms nothing
+  std::string behind = {};  ///< as source::Complete, of the last complete read
 };
 
 struct CycleInput {
@@ -40,6 +44,14 @@ struct CycleInput {
   std::vector<SourceInput> sources;  ///< every source of the configuration
   store::Cause cause = store::Cause::schedule;
   WallTime now{};
+};
+
+/// What the state knows of a configured source after a cycle.
+struct SourceState {
+  std::string name;
+  store::SourceId id = 0;
+  std::string cookie;
+  bool unconfirmed = false;  ///< as store::SourceRecord
 };
 
 /// A value that can never be a recipient, met for the first time or changed.
@@ -52,6 +64,7 @@ struct DroppedValue {
 };
 
 struct CycleReport {
+  std::vector<SourceState> sources;  ///< as in the input
   /// Set if a new one is in force. Its digest is not known yet: reading the whole table takes
   /// longer than the change of a few rows, and it is the same work as making the targets' tables.
   std::optional<store::Generation> generation;

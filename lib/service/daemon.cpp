@@ -24,12 +24,15 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
+/// The first ring is answered at once, those that follow at most so often.
+constexpr auto ring_interval = 1s;
+
 void rethrow(std::exception_ptr failure) {
   if (failure) std::rethrow_exception(failure);
 }
 
-/// The life of the daemon. One coroutine polls; the others turn signals into requests that it sees
-/// between two cycles.
+/// The life of the daemon. One coroutine runs the cycles; the others turn signals into requests
+/// that it sees between two of them.
 class Daemon {
  public:
   Daemon(Startup startup, EventSink& sink, journal::Notifier& notifier)
@@ -59,36 +62,81 @@ class Daemon {
   // ---- polls
   // ----------------------------------------------------------------------------------------------------
 
+  /// A moment by both clocks. It has passed when the wall clock says so, or when as much time has
+  /// passed as there was until it, because the wall clock may be set back.
+  struct Moment {
+    WallTime wall{};
+    SteadyTime steady{};
+  };
+  static Moment moment() { return {system_clock().wall(), system_clock().steady()}; }
+  static Moment moment_at(WallTime wall) {
+    const auto now = moment();
+    return {wall, now.steady + std::chrono::duration_cast<SteadyTime::duration>(
+                                   std::max<WallTime::duration>(wall - now.wall, 0s))};
+  }
+  static bool passed(const Moment& due) {
+    const auto now = moment();
+    return now.wall >= due.wall || now.steady >= due.steady;
+  }
+
   asio::awaitable<void> poll() {
-    auto cause = store::Cause::start;
-    bool resync = false;
-    while (!stopping()) {
-      const auto began = system_clock().wall();
+    engine_.watch_sources([this] { wake_.cancel(); });
+    CycleRequest request;
+    request.cause = store::Cause::start;
+    Moment next;
+    for (;;) {
+      const auto occasion = request.occasion;
+      const auto began = moment();
       notifier_.status("reading sources");
-      co_await engine_.cycle(cause, true, resync, stop_.get_token());
+      reading_ = std::stop_source();
       if (stopping()) co_return;
-      const auto next = sync::next_poll(config_->schedule, began, system_random());
-      engine_.next_poll(next);
+      co_await engine_.cycle(std::move(request), reading_.get_token());
+      if (stopping()) co_return;
+      if (occasion == Occasion::ring) {
+        // One that had to be read in full is not read without a break while it changes.
+        const auto ended = system_clock().steady();
+        next_ring_ = std::max(began.steady + ring_interval, ended + (ended - began.steady));
+      } else {
+        // Rings do not move the schedule: it is there for what they miss.
+        next = moment_at(sync::next_poll(config_->schedule, began.wall, system_random()));
+        engine_.next_poll(next.wall);
+      }
       notifier_.status(engine_.summary());
 
       co_await sleep_until(next);
-      resync = std::exchange(resync_asked_, false);
-      const bool asked = std::exchange(poll_asked_, false);
-      cause = resync ? store::Cause::resync : asked ? store::Cause::poll : store::Cause::schedule;
-      if (resync && !stopping()) reload();
+      request = next_request(next);
+      if (request.occasion == Occasion::resync && !stopping()) reload();
     }
   }
 
-  // Until the wall clock says so, in steps of at most a minute because it may jump ahead; or until
-  // as much time has passed as was left at the start, because it may be set back.
-  asio::awaitable<void> sleep_until(WallTime time) {
-    const auto wait = std::max<WallTime::duration>(time - system_clock().wall(), 0s);
-    const auto latest =
-        system_clock().steady() + std::chrono::duration_cast<SteadyTime::duration>(wait);
-    while (!resync_asked_ && !poll_asked_ && !stopping()) {
-      const auto left = std::min<SteadyTime::duration>(time - system_clock().wall(),
-                                                       latest - system_clock().steady());
-      if (left <= 0s) co_return;
+  CycleRequest next_request(const Moment& poll_due) {
+    CycleRequest request;
+    if (std::exchange(resync_asked_, false)) {
+      request.cause = store::Cause::resync;
+      request.occasion = Occasion::resync;
+      request.force = true;
+    } else if (std::exchange(poll_asked_, false)) {
+      request.cause = store::Cause::poll;
+    } else if (!passed(poll_due)) {
+      request.cause = store::Cause::notification;
+      request.occasion = Occasion::ring;
+    }
+    // Whatever rang until now is read in this cycle.
+    request.sources = engine_.take_rung();
+    return request;
+  }
+
+  // Until the moment, or until somebody asks for a cycle: in steps of at most a minute, because the
+  // wall clock may jump ahead.
+  asio::awaitable<void> sleep_until(Moment poll_due) {
+    while (!resync_asked_ && !poll_asked_ && !stopping() && !passed(poll_due)) {
+      auto left = std::min<SteadyTime::duration>(poll_due.wall - system_clock().wall(),
+                                                 poll_due.steady - system_clock().steady());
+      if (!engine_.rung().empty()) {
+        const auto ring_left = next_ring_ - system_clock().steady();
+        if (ring_left <= 0s) co_return;
+        left = std::min(left, ring_left);
+      }
       wake_.expires_after(std::min<SteadyTime::duration>(left, 60s));
       boost::system::error_code ignored;
       co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -140,6 +188,9 @@ class Daemon {
           co_await requests_.async_wait(asio::redirect_error(asio::use_awaitable, error));
       if (error) co_return;
       (signal == SIGHUP ? resync_asked_ : poll_asked_) = true;
+      // What is being read now is read again, by the new configuration and in full: a directory
+      // that hangs does not delay that.
+      if (signal == SIGHUP) reading_.request_stop();
       wake_.cancel();
     }
   }
@@ -150,6 +201,8 @@ class Daemon {
     notifier_.stopping();
     sink_.emit({EventKind::stopping, Priority::notice, "stopping"});
     stop_.request_stop();
+    reading_.request_stop();
+    engine_.stop_watching();
     requests_.cancel();
     watchdog_.cancel();
     wake_.cancel();
@@ -184,6 +237,8 @@ class Daemon {
   asio::signal_set requests_{io_, SIGHUP, SIGUSR1};
   asio::steady_timer wake_{io_}, watchdog_{io_};
   std::stop_source stop_;
+  std::stop_source reading_;  ///< ends the reads of the cycle that runs
+  SteadyTime next_ring_{};    ///< before that no doorbell starts a cycle
   bool resync_asked_ = false, poll_asked_ = false;
   Engine engine_;
 };

@@ -1,6 +1,7 @@
 #include "service/engine.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <malloc.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+#include "base/digest.hpp"
 #include "base/escape.hpp"
 #include "service/offload.hpp"
 
@@ -16,21 +18,39 @@ namespace rcptsync::service {
 
 namespace asio = boost::asio;
 
-/// The reads of one cycle, filled by coroutines that run side by side.
+namespace {
+
+constexpr std::size_t missed_named = 10;
+
+// What decides how a directory's values are understood, besides the configuration.
+std::string this_program() {
+  return fmt::format("{} {}", RCPTSYNC_VERSION, sha256(recipient::grammar()).brief());
+}
+
+}  // namespace
+
+/// The reads of one cycle, filled by threads that run side by side.
 struct Engine::Reads {
   explicit Reads(asio::io_context& io, std::size_t count)
-      : results(count), left(count), done(io, asio::steady_timer::time_point::max()) {}
-  std::vector<SourceRead> results;
-  std::size_t left;
+      : results(count), done(io, asio::steady_timer::time_point::max()) {}
+  /// What was read of a source; null: nothing in this cycle.
+  [[nodiscard]] const SourceRead* of(std::size_t index) const {
+    return results[index] ? &*results[index] : nullptr;
+  }
+  std::vector<std::optional<SourceRead>> results;
+  std::size_t left = 0;
   asio::steady_timer done;
 };
 
-Engine::Engine(asio::io_context& io, std::unique_ptr<store::Store> store, EventSink& sink)
+Engine::Engine(asio::io_context& io, std::unique_ptr<store::Store> store, EventSink& sink,
+               MakeSource make_source)
     : io_(io),
       store_(std::move(store)),
       sink_(sink),
+      make_source_(std::move(make_source)),
       fleet_(io, worker_, *store_, sink, [this] { save(); }) {
   runtime_.pid = ::getpid();
+  runtime_.program = this_program();
   runtime_.started = system_clock().wall();
 }
 
@@ -42,34 +62,100 @@ Engine::~Engine() {
 Result<> Engine::configure(std::shared_ptr<const config::Config> config) {
   auto rules = recipient::Rules::compile(config->recipients);
   if (!rules) return rules.error();
-  auto reader = Reader::open(*config, *store_);
+  auto cookies = load_cookies(config->state_dir);
+  auto reader = Reader::open(*config, *store_, cookies, make_source_);
   if (!reader) return reader.error();
-  const auto before = config_ ? runtime_ : load_runtime(config->state_dir);
+  auto before = config_ ? runtime_ : load_runtime(config->state_dir);
+  // Increments would leave unchanged objects as another version understood them.
+  if (before.program != runtime_.program)
+    for (auto& [name, source] : before.sources) {
+      source.last_full.reset();
+      source.mode.clear();
+    }
   if (auto done = fleet_.configure(config, before.unproven); !done) return done;
   rules_.emplace(std::move(*rules));
   reader_ = std::move(*reader);
+  kept_cookies_ = std::move(cookies);
   runtime_.sources.clear();
   for (const auto& source : config->sources)
     if (const auto known = before.sources.find(source.name); known != before.sources.end())
-      runtime_.sources.insert(*known);
+      runtime_.sources.insert(*known).first->second.watch.clear();
   // One thread for each source that is being read; the pool is idle between two cycles.
   readers_ =
       std::make_unique<asio::thread_pool>(std::clamp<std::size_t>(config->sources.size(), 1, 16));
   config_ = std::move(config);
+  hang_bells();
   return {};
 }
 
-asio::awaitable<std::shared_ptr<Engine::Reads>> Engine::read_sources(bool full,
+// ---- doorbells
+// ------------------------------------------------------------------------------------------------
+
+void Engine::watch_sources(std::function<void()> rang) {
+  rang_ = std::move(rang);
+  hang_bells();
+}
+
+void Engine::hang_bells() {
+  if (!rang_) return;
+  if (!bells_)
+    bells_ = std::make_unique<Doorbells>(
+        io_, sink_,
+        Doorbells::Callbacks{[this](const std::string& source) {
+                               rung_.insert(source);
+                               rang_();
+                             },
+                             [this](const std::string& source, WatchState state) {
+                               runtime_.sources[source].watch = to_string(state);
+                               save();
+                             }});
+  bells_->clear();
+  rung_.clear();
+  for (std::size_t i = 0; i < reader_->size(); ++i)
+    if (auto source = reader_->made(i); source && source->can_watch())
+      bells_->add(reader_->source(i).name, std::move(source));
+}
+
+void Engine::stop_watching() {
+  if (bells_) bells_->clear();
+}
+
+// ---- reading
+// --------------------------------------------------------------------------------------------------
+
+ReadOrder Engine::order_for(std::size_t index, const CycleRequest& request) const {
+  ReadHistory history;
+  history.has_cookie = reader_->has_cookie(index);
+  history.unconfirmed = reader_->unconfirmed(index);
+  bool increments = false;
+  if (const auto known = runtime_.sources.find(reader_->source(index).name);
+      known != runtime_.sources.end()) {
+    history.last_full = known->second.last_full;
+    increments = known->second.mode == "incremental";
+  }
+  ReadOrder order;
+  order.kind =
+      kind_of_read(request.occasion, history, config_->schedule.full, system_clock().wall());
+  order.audit = request.occasion == Occasion::poll && increments;
+  return order;
+}
+
+asio::awaitable<std::shared_ptr<Engine::Reads>> Engine::read_sources(const CycleRequest& request,
                                                                      std::stop_token stop) {
   auto reads = std::make_shared<Reads>(io_, reader_->size());
-  const auto kind = full ? source::ReadKind::full : source::ReadKind::incremental;
-  for (std::size_t index = 0; index < reader_->size(); ++index)
-    asio::post(*readers_, [this, reads, index, kind, stop] {
-      reads->results[index] = reader_->read(index, kind, stop);
+  for (std::size_t index = 0; index < reader_->size(); ++index) {
+    if (request.occasion == Occasion::ring &&
+        !request.sources.contains(reader_->source(index).name))
+      continue;
+    ++reads->left;
+    const auto order = order_for(index, request);
+    asio::post(*readers_, [this, reads, index, order, stop] {
+      reads->results[index] = reader_->read(index, order, stop);
       asio::post(io_, [reads] {
         if (--reads->left == 0) reads->done.cancel();
       });
     });
+  }
   while (reads->left > 0) {
     boost::system::error_code ignored;
     co_await reads->done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -77,34 +163,23 @@ asio::awaitable<std::shared_ptr<Engine::Reads>> Engine::read_sources(bool full,
   co_return reads;
 }
 
-asio::awaitable<CycleOutcome> Engine::cycle(store::Cause cause, bool full, bool force,
-                                            std::stop_token stop) {
+asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_token stop) {
   const auto began = system_clock().steady();
+  const auto began_wall = system_clock().wall();
   CycleOutcome outcome;
-  const auto reads = co_await read_sources(full, stop);
+  const auto reads = co_await read_sources(request, stop);
   if (stop.stop_requested()) co_return outcome;
   outcome.sources_failed = note_reads(*reads);
 
   CycleInput input;
   input.rules = &*rules_;
   input.config = config_.get();
-  input.cause = cause;
+  input.cause = request.cause;
   input.now = system_clock().wall();
   for (std::size_t i = 0; i < reader_->size(); ++i) {
-    const auto& settings = reader_->source(i);
-    const auto& read = reads->results[i];
-    SourceInput source{settings.name,
-                       std::string(config::to_string(settings.type)),
-                       read.verdict.has_value(),
-                       nullptr,
-                       {},
-                       {}};
-    if (read.verdict) {
-      source.changes = &read.changes;
-      source.server = read.verdict->server;
-      source.cookie = read.verdict->cookie;
-    }
-    input.sources.push_back(std::move(source));
+    input.sources.push_back(reader_->input(i, reads->of(i)));
+    if (const auto* read = reads->of(i); read != nullptr && !read->missed.empty())
+      tell_missed(i, *read);
   }
   auto commit = [&] { return commit_cycle(*store_, input); };
   auto report = co_await offload(worker_, commit);
@@ -116,12 +191,11 @@ asio::awaitable<CycleOutcome> Engine::cycle(store::Cause cause, bool full, bool 
     // What is in force can be read all the same, and targets that lack it must not wait for a disk.
     auto find = [this] { return generation_in_force(); };
     const auto generation = co_await offload(worker_, find);
-    if (generation > 0) fleet_.desire(generation, force);
+    if (generation > 0) fleet_.desire(generation, request.force);
     save();
     co_return outcome;
   }
-  for (std::size_t i = 0; i < reader_->size(); ++i)
-    if (reads->results[i].verdict) reader_->committed(i, reads->results[i]);
+  note_committed(*reads, *report, began_wall);
   const auto duration =
       std::chrono::duration_cast<std::chrono::microseconds>(system_clock().steady() - began);
   if (report->generation) {
@@ -133,15 +207,39 @@ asio::awaitable<CycleOutcome> Engine::cycle(store::Cause cause, bool full, bool 
                   "the digest of the new table is not noted, the next cycle tries again: " +
                       digest.error().message});
   }
-  tell(*report, cause, duration);
+  tell(*report, request.cause, duration);
   last_ = {report->current, report->accepted, report->hold ? report->hold->removed : 0,
            report->hold.has_value()};
   outcome.report = std::move(*report);
-  if (last_.generation > 0) fleet_.desire(last_.generation, force);
+  if (last_.generation > 0) fleet_.desire(last_.generation, request.force);
+  auto keep = [this] { return keep_cookies(); };
+  if (auto kept = co_await offload(worker_, keep); !kept)
+    sink_.emit({EventKind::diagnostic, Priority::error, "cookies.json: " + kept.error().message});
   // What a large change took is not needed until the next one.
   if (outcome.report.generation) ::malloc_trim(0);
   save();
   co_return outcome;
+}
+
+void Engine::note_committed(const Reads& reads, const CycleReport& report, WallTime began) {
+  for (std::size_t i = 0; i < reader_->size(); ++i) {
+    const auto* read = reads.of(i);
+    if (read == nullptr || !read->verdict) continue;
+    reader_->committed(i, *read, report.sources[i]);
+    const auto& name = reader_->source(i).name;
+    if (read->verdict->kind == source::ReadKind::full) runtime_.sources[name].last_full = began;
+    if (bells_) bells_->note(name, reader_->watch_request(i));
+  }
+}
+
+// After the commit: killed before it, the file still belongs to the state as it was; killed before
+// the file is written, the state's own cookie counts.
+Result<> Engine::keep_cookies() {
+  auto cookies = reader_->newer_cookies();
+  if (cookies == kept_cookies_) return {};
+  if (auto saved = save_cookies(config_->state_dir, cookies); !saved) return saved;
+  kept_cookies_ = std::move(cookies);
+  return {};
 }
 
 std::uint64_t Engine::generation_in_force() {
@@ -158,12 +256,15 @@ std::uint64_t Engine::generation_in_force() {
 bool Engine::note_reads(const Reads& reads) {
   bool failed = false;
   for (std::size_t i = 0; i < reads.results.size(); ++i) {
+    const auto* read = reads.of(i);
+    if (read == nullptr) continue;
     const auto& name = reader_->source(i).name;
-    const auto& verdict = reads.results[i].verdict;
+    const auto& verdict = read->verdict;
     auto& status = runtime_.sources[name];
     status.complete = verdict.has_value();
     if (!verdict) {
       failed = true;
+      reader_->failed(i);
       status.last_error = verdict.error().message;
       auto event = failure(EventKind::poll_failed,
                            fmt::format("source {} was not read, {}: {}", name,
@@ -177,13 +278,51 @@ bool Engine::note_reads(const Reads& reads) {
     }
     status.mode = verdict->kind == source::ReadKind::full ? "full" : "incremental";
     status.server = verdict->server;
+    status.behind = verdict->behind;
     status.last_success = system_clock().wall();
     status.last_error.clear();
-    for (const auto& warning : verdict->warnings)
+    for (const auto& warning : reader_->new_warnings(i, *read))
       sink_.emit({EventKind::diagnostic, Priority::warning,
                   fmt::format("source {}: {}", name, warning), name});
   }
   return failed;
+}
+
+void Engine::tell_missed(std::size_t index, const SourceRead& read) {
+  const auto& name = reader_->source(index).name;
+  const auto names = name_missed(index, read);
+  const auto why = fmt::format("incremental reads missed {} object{}: {}{}", read.missed.size(),
+                               read.missed.size() == 1 ? "" : "s", fmt::join(names, "; "),
+                               read.missed.size() > names.size() ? "; …" : "");
+  auto event =
+      failure(EventKind::diagnostic,
+              fmt::format("source {}: {}. The full read counts. Until the cause is found, "
+                          "a shorter schedule.full or incremental: off keeps the table right",
+                          name, why),
+              why);
+  event.source = name;
+  sink_.emit(event);
+}
+
+// The first few of them as a person knows them: where they are now, or where the state last saw
+// them.
+std::vector<std::string> Engine::name_missed(std::size_t index, const SourceRead& read) {
+  const auto& upserts = read.changes.upserts;
+  std::vector<std::string> names;
+  const auto looked_up = store_->read([&](store::View& view) -> Result<> {
+    for (const auto& key : read.missed) {
+      if (names.size() == missed_named) break;
+      std::string name;
+      for (std::size_t i = 0; i < upserts.size() && name.empty(); ++i)
+        if (upserts.key(i) == key) name = upserts[i].origin;
+      const auto stored = view.object(reader_->id(index), key);
+      if (name.empty() && stored && *stored) name = (*stored)->origin;
+      names.push_back(escape(name.empty() ? key : name));
+    }
+    return {};
+  });
+  if (!looked_up) names.push_back(looked_up.error().message);
+  return names;
 }
 
 void Engine::tell(const CycleReport& report, store::Cause cause,

@@ -6,7 +6,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
+#include <set>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "base/event.hpp"
@@ -14,12 +16,21 @@
 #include "config/config.hpp"
 #include "recipient/rules.hpp"
 #include "service/commit.hpp"
+#include "service/doorbells.hpp"
 #include "service/fleet.hpp"
+#include "service/read_plan.hpp"
 #include "service/reader.hpp"
 #include "service/runtime.hpp"
 #include "store/store.hpp"
 
 namespace rcptsync::service {
+
+struct CycleRequest {
+  store::Cause cause = store::Cause::schedule;
+  Occasion occasion = Occasion::poll;
+  bool force = false;             ///< push to every target even if nothing changed
+  std::set<std::string> sources;  ///< for a ring: those that rang, the others are not read
+};
 
 struct CycleOutcome {
   bool sources_failed = false;  ///< at least one, or the state could not be written
@@ -28,16 +39,24 @@ struct CycleOutcome {
 
 class Engine {
  public:
-  Engine(boost::asio::io_context& io, std::unique_ptr<store::Store> store, EventSink& sink);
+  Engine(boost::asio::io_context& io, std::unique_ptr<store::Store> store, EventSink& sink,
+         MakeSource make_source = source::create_source);
   ~Engine();
 
   /// Takes over a configuration: at the start and after SIGHUP.
   Result<> configure(std::shared_ptr<const config::Config> config);
 
-  /// Reads every source, commits, and sets the fleet going. `full`: no incremental reads. `force`:
-  /// push to every target even if nothing changed. Never two at the same time.
-  boost::asio::awaitable<CycleOutcome> cycle(store::Cause cause, bool full, bool force,
-                                             std::stop_token stop);
+  /// Reads the sources, commits, and sets the fleet going. Never two at the same time. If `stop` is
+  /// requested before all is read, nothing of it is believed and nothing is said.
+  boost::asio::awaitable<CycleOutcome> cycle(CycleRequest request, std::stop_token stop);
+
+  /// From now on, and after each configure(), watches the sources that can tell of changes. `rang`
+  /// is called when rung() is not empty any more.
+  void watch_sources(std::function<void()> rang);
+  void stop_watching();
+  /// The sources that rang since they were last taken.
+  [[nodiscard]] const std::set<std::string>& rung() const { return rung_; }
+  std::set<std::string> take_rung() { return std::exchange(rung_, {}); }
 
   /// Says in status.json when the next poll is due.
   void next_poll(std::optional<WallTime> time);
@@ -48,15 +67,23 @@ class Engine {
 
  private:
   struct Reads;
-  boost::asio::awaitable<std::shared_ptr<Reads>> read_sources(bool full, std::stop_token stop);
+  boost::asio::awaitable<std::shared_ptr<Reads>> read_sources(const CycleRequest& request,
+                                                              std::stop_token stop);
+  ReadOrder order_for(std::size_t index, const CycleRequest& request) const;
   std::uint64_t generation_in_force();
   bool note_reads(const Reads& reads);
+  void note_committed(const Reads& reads, const CycleReport& report, WallTime began);
+  void tell_missed(std::size_t index, const SourceRead& read);
+  std::vector<std::string> name_missed(std::size_t index, const SourceRead& read);
+  Result<> keep_cookies();
+  void hang_bells();
   void tell(const CycleReport& report, store::Cause cause, std::chrono::microseconds duration);
   void save();
 
   boost::asio::io_context& io_;
   std::unique_ptr<store::Store> store_;
   EventSink& sink_;
+  MakeSource make_source_;
   boost::asio::thread_pool worker_{1};                 ///< writes the store and makes tables
   std::unique_ptr<boost::asio::thread_pool> readers_;  ///< read the sources
   RuntimeStatus runtime_;
@@ -64,6 +91,10 @@ class Engine {
   std::shared_ptr<const config::Config> config_;
   std::optional<recipient::Rules> rules_;
   std::unique_ptr<Reader> reader_;
+  NewerCookies kept_cookies_;  ///< as they stand in the file
+  std::set<std::string> rung_;
+  std::function<void()> rang_;  ///< empty: nothing is watched
+  std::unique_ptr<Doorbells> bells_;
   struct Summary {
     std::uint64_t generation = 0, recipients = 0, held = 0;
     bool holds = false;

@@ -81,7 +81,9 @@ ExitCode run_once(const std::filesystem::path& config_file, EventSink& sink) {
   });
   auto code = exit_failed;
   auto once = [&]() -> asio::awaitable<void> {
-    const auto outcome = co_await engine.cycle(store::Cause::poll, true, false, stop.get_token());
+    CycleRequest request;
+    request.cause = store::Cause::poll;
+    const auto outcome = co_await engine.cycle(std::move(request), stop.get_token());
     co_await engine.fleet().idle();
     if (!stop.stop_requested() && !outcome.sources_failed && !engine.fleet().any_failing())
       code = outcome.report.hold || engine.fleet().any_held() ? exit_held : exit_ok;
@@ -121,21 +123,16 @@ ExitCode run_dry(const std::filesystem::path& config_file, bool verbose, std::os
   std::vector<SourceRead> reads((*reader)->size());
   for (std::size_t i = 0; i < reads.size(); ++i) {
     const auto& source = (*reader)->source(i);
-    reads[i] = (*reader)->read(i, source::ReadKind::full, {});
+    reads[i] = (*reader)->read(i, {source::ReadKind::full, false}, {});
     const auto& verdict = reads[i].verdict;
-    SourceInput said{
-        source.name, std::string(config::to_string(source.type)), verdict.has_value(), nullptr, {},
-        {}};
     if (verdict) {
-      said.changes = &reads[i].changes;
-      said.server = verdict->server;
       fmt::print(out, "source {}: {} objects, {} changed, {} gone\n", source.name, verdict->objects,
                  reads[i].changes.upserts.size(), reads[i].changes.removals.size());
     } else {
       failed = true;
       fmt::print(out, "source {}: not read: {}\n", source.name, verdict.error().message);
     }
-    input.sources.push_back(std::move(said));
+    input.sources.push_back((*reader)->input(i, &reads[i]));
   }
   const auto report = commit_cycle(**store, input, true);
   if (!report) return fail(report.error());

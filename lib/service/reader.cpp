@@ -4,10 +4,12 @@
 
 #include "base/digest.hpp"
 #include "recipient/rules.hpp"
+#include "service/audit.hpp"
 
 namespace rcptsync::service {
 
-Result<std::unique_ptr<Reader>> Reader::open(const config::Config& config, store::Store& store) {
+Result<std::unique_ptr<Reader>> Reader::open(const config::Config& config, store::Store& store,
+                                             const NewerCookies& cookies, const MakeSource& make) {
   std::unique_ptr<Reader> reader;
   const auto loaded = store.read([&](store::View& view) -> Result<> {
     const auto meta = view.meta();
@@ -24,11 +26,17 @@ Result<std::unique_ptr<Reader>> Reader::open(const config::Config& config, store
       Entry entry;
       entry.known = sync::KnownObjects(meta->hash_seed);
       entry.settings = settings;
-      entry.source = source::create_source(settings);
+      if (auto made = make(settings); made)
+        entry.source = std::shared_ptr<source::Source>(std::move(*made));
+      else
+        entry.source = made.error();
       for (const auto& record : *records) {
         if (record.name != settings.name) continue;
+        entry.id = record.id;
         entry.server = record.server;
-        entry.cookie = record.cookie;
+        entry.stored_cookie = record.cookie;
+        entry.cookie = latest_cookie(cookies, settings.name, record.cookie);
+        entry.unconfirmed = record.unconfirmed;
         entry.known.reserve(record.objects);
         const auto visited =
             view.each_hash(record.id, [&](std::string_view key, const store::StoredHash& hash) {
@@ -45,22 +53,73 @@ Result<std::unique_ptr<Reader>> Reader::open(const config::Config& config, store
   return reader;
 }
 
-SourceRead Reader::read(std::size_t index, source::ReadKind kind, std::stop_token stop) {
-  auto& entry = sources_[index];
+std::shared_ptr<source::Source> Reader::made(std::size_t index) const {
+  const auto& source = sources_[index].source;
+  return source ? *source : nullptr;
+}
+
+source::WatchRequest Reader::watch_request(std::size_t index) const {
+  return {sources_[index].cookie, sources_[index].server, {}};
+}
+
+SourceRead Reader::read(std::size_t index, const ReadOrder& order, const std::stop_token& stop) {
+  const auto& entry = sources_[index];
   SourceRead result;
   if (!entry.source) {
     result.verdict = entry.source.error();
     return result;
   }
   sync::ReadSession session(entry.known, hasher_);
-  result.verdict =
-      (*entry.source)->read({kind, entry.cookie, entry.server}, session, std::move(stop));
-  if (result.verdict)
-    result.changes = session.finish(result.verdict->unseen_gone);
+  result.verdict = (*entry.source)->read({order.kind, entry.cookie, entry.server}, session, stop);
+  if (!result.verdict) return result;
+  result.changes = session.finish(result.verdict->unseen_gone);
+  if (order.audit) audit(entry, result, stop);
   return result;
 }
 
-void Reader::committed(std::size_t index, const SourceRead& read) {
+// Another server may differ by itself, and a source without a usable cookie reads in full again:
+// neither says anything about increments.
+void Reader::audit(const Entry& entry, SourceRead& read, const std::stop_token& stop) const {
+  const auto& full = *read.verdict;
+  if (full.kind != source::ReadKind::full || full.server != entry.server || !full.behind.empty() ||
+      entry.cookie.empty() || read.changes.empty())
+    return;
+  Audit audit(entry.known, read.changes);
+  const auto again =
+      (*entry.source)
+          ->read({source::ReadKind::incremental, entry.cookie, entry.server}, audit, stop);
+  if (again && again->kind == source::ReadKind::incremental && again->server == entry.server)
+    read.missed = audit.missed(again->unseen_gone);
+}
+
+SourceInput Reader::input(std::size_t index, const SourceRead* read) const {
+  const auto& entry = sources_[index];
+  SourceInput input;
+  input.name = entry.settings.name;
+  input.type = config::to_string(entry.settings.type);
+  input.healthy = read != nullptr ? read->verdict.has_value() : entry.healthy;
+  input.behind = entry.behind;
+  if (read != nullptr && read->verdict) {
+    input.changes = &read->changes;
+    input.server = read->verdict->server;
+    input.cookie = read->verdict->cookie;
+    input.full = read->verdict->kind == source::ReadKind::full;
+    input.behind = read->verdict->behind;
+  }
+  return input;
+}
+
+std::vector<std::string> Reader::new_warnings(std::size_t index, const SourceRead& read) {
+  auto& told = sources_[index].warnings;
+  const auto& warnings = read.verdict->warnings;
+  std::vector<std::string> fresh;
+  for (const auto& warning : warnings)
+    if (!told.contains(warning)) fresh.push_back(warning);
+  told = {warnings.begin(), warnings.end()};
+  return fresh;
+}
+
+void Reader::committed(std::size_t index, const SourceRead& read, const SourceState& state) {
   auto& entry = sources_[index];
   const auto& upserts = read.changes.upserts;
   if (entry.known.size() == 0) entry.known.reserve(upserts.size());
@@ -68,6 +127,20 @@ void Reader::committed(std::size_t index, const SourceRead& read) {
   for (const auto& key : read.changes.removals) entry.known.erase(key);
   entry.server = read.verdict->server;
   entry.cookie = read.verdict->cookie;
+  entry.behind = read.verdict->behind;
+  entry.healthy = true;
+  entry.id = state.id;
+  entry.stored_cookie = state.cookie;
+  entry.unconfirmed = state.unconfirmed;
+}
+
+NewerCookies Reader::newer_cookies() const {
+  NewerCookies cookies;
+  for (const auto& entry : sources_)
+    if (!entry.stored_cookie.empty() && !entry.cookie.empty() &&
+        entry.cookie != entry.stored_cookie)
+      cookies[entry.settings.name] = {entry.cookie, sha256(entry.stored_cookie)};
+  return cookies;
 }
 
 }  // namespace rcptsync::service

@@ -46,6 +46,7 @@ RuntimeStatus load_runtime(const std::filesystem::path& state_dir) {
   if (!document.is_object()) return status;
   if (const auto pid = document.find("pid"); pid != document.end() && pid->is_number_integer())
     status.pid = pid->get<pid_t>();
+  status.program = string_at(document, "program");
   status.started = time_at(document, "started");
   status.next_poll = time_at(document, "next_poll");
   if (const auto sources = document.find("sources");
@@ -80,6 +81,7 @@ Result<> save_runtime(const std::filesystem::path& state_dir, const RuntimeStatu
                      {"behind", source.behind},
                      {"watch", source.watch}};
   const json document = {{"pid", status.pid},
+                         {"program", status.program},
                          {"started", time_or_null(status.started)},
                          {"next_poll", time_or_null(status.next_poll)},
                          {"sources", std::move(sources)},

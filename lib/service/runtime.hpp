@@ -30,6 +30,7 @@ struct SourceStatus {
 
 struct RuntimeStatus {
   pid_t pid = 0;
+  std::string program;  ///< which version of the program and of the address grammar read
   std::optional<WallTime> started;
   std::optional<WallTime> next_poll;
   std::map<std::string, SourceStatus> sources;

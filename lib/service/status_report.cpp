@@ -11,6 +11,7 @@
 
 #include "base/escape.hpp"
 #include "base/handle.hpp"
+#include "service/doorbells.hpp"
 #include "service/location.hpp"
 #include "service/target_tables.hpp"
 
@@ -71,6 +72,48 @@ std::string reason_lines(std::string_view reasons) {
   return lines;
 }
 
+// The parts after one another, indented, in lines of at most 80 columns if no part is longer.
+std::string in_lines(const std::vector<std::string>& parts) {
+  std::string lines, line;
+  for (const auto& part : parts) {
+    if (!line.empty() && line.size() + 2 + part.size() > 80 - 3) {
+      lines += line + ",\n";
+      line.clear();
+    }
+    line += (line.empty() ? "  " : ", ") + part;
+  }
+  return line.empty() ? lines : lines + line + "\n";
+}
+
+// How a source was read, and what its removals wait for.
+std::string details(const StatusReport::Source& source, WallTime now) {
+  const auto& runtime = source.runtime;
+  std::vector<std::string> parts;
+  if (!runtime.mode.empty()) parts.push_back(runtime.mode + " read");
+  if (!runtime.server.empty()) parts.push_back("from " + escape(runtime.server));
+  if (runtime.last_full) parts.push_back("full read " + ago(runtime.last_full, now));
+  switch (watch_state_of(runtime.watch)) {
+    case WatchState::connected:
+      parts.emplace_back("tells of changes");
+      break;
+    case WatchState::connecting:
+    case WatchState::lost:
+      parts.emplace_back("does not tell of changes now");
+      break;
+    case WatchState::unable:
+      parts.emplace_back("cannot tell of changes");
+      break;
+    case WatchState::none:
+      break;
+  }
+  auto text = in_lines(parts);
+  if (!runtime.behind.empty())
+    text += fmt::format("  behind, removals wait: {}\n", escape(runtime.behind));
+  else if (source.waiting)
+    text += "  removals wait for a full read that confirms them\n";
+  return text;
+}
+
 }  // namespace
 
 bool StatusReport::failing() const {
@@ -126,12 +169,16 @@ Result<StatusReport> gather_status(const config::Config& config, store::Store* s
     if (!read) return read.error();
   }
   for (const auto& source : config.sources) {
-    StatusReport::Source row{source.name, std::string(config::to_string(source.type)), {}, 0, 0};
+    StatusReport::Source row;
+    row.name = source.name;
+    row.type = config::to_string(source.type);
     if (const auto known = runtime.sources.find(source.name); known != runtime.sources.end())
       row.runtime = known->second;
     for (const auto& record : sources)
       if (record.name == source.name)
-        row.objects = record.objects, row.recipients = record.recipients;
+        row.objects = record.objects, row.recipients = record.recipients,
+        row.waiting = record.unconfirmed;
+    if (!report.running) row.runtime.watch.clear();
     report.sources.push_back(std::move(row));
   }
   for (const auto& target : config.targets) {
@@ -171,7 +218,12 @@ void print_status_json(std::ostream& out, const StatusReport& report) {
                                    {"recipients", source.recipients},
                                    {"last_success", time_or_null(source.runtime.last_success)},
                                    {"last_error", text_or_null(source.runtime.last_error)},
-                                   {"complete", source.runtime.complete}});
+                                   {"complete", source.runtime.complete},
+                                   {"last_full", time_or_null(source.runtime.last_full)},
+                                   {"server", text_or_null(source.runtime.server)},
+                                   {"behind", text_or_null(source.runtime.behind)},
+                                   {"waiting", source.waiting},
+                                   {"watch", text_or_null(source.runtime.watch)}});
   for (const auto& target : report.targets)
     document["targets"].push_back({{"name", target.name},
                                    {"state", sync::to_string(target.state)},
@@ -206,6 +258,7 @@ void print_status_text(std::ostream& out, const StatusReport& report) {
   for (const auto& source : report.sources) {
     fmt::print(out, "{:<16} {:<17} {:>9} {:>11}  {}\n", source.name, source.type, source.objects,
                source.recipients, ago(source.runtime.last_success, report.now));
+    out << details(source, report.now);
     if (!source.runtime.last_error.empty())
       fmt::print(out, "  failing: {}\n", source.runtime.last_error);
   }

@@ -21,6 +21,7 @@ struct StatusReport {
     std::string name, type;
     SourceStatus runtime;
     std::uint64_t objects = 0, recipients = 0;
+    bool waiting = false;  ///< what it says is gone waits for a full read
   };
   struct Target {
     std::string name, host;

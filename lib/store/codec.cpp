@@ -81,11 +81,14 @@ class Reader {
     }
     return static_cast<Enum>(number);
   }
-  bool flag() {
+  /// A number from 0 to `most`.
+  std::uint8_t u8_up_to(std::uint8_t most) {
     const auto number = u8();
-    if (number > 1) fail();
-    return number == 1;
+    if (number <= most) return number;
+    fail();
+    return 0;
   }
+  bool flag() { return u8_up_to(1) == 1; }
   std::uint64_t u64() {
     std::uint64_t number = 0;
     for (int i = 0; i < 8; ++i) number = number << 8 | u8();
@@ -210,7 +213,7 @@ void encode(const SourceRecord& record, std::string& out) {
   writer.varint(record.objects);
   writer.varint(record.recipients);
   writer.text(record.cookie);
-  writer.flag(record.removed);
+  writer.u8(static_cast<std::uint8_t>((record.removed ? 1 : 0) | (record.unconfirmed ? 2 : 0)));
 }
 
 bool decode(std::string_view bytes, SourceRecord& out) {
@@ -222,7 +225,9 @@ bool decode(std::string_view bytes, SourceRecord& out) {
   out.objects = reader.varint();
   out.recipients = reader.varint();
   out.cookie = reader.text();
-  out.removed = reader.flag();
+  const auto marks = reader.u8_up_to(3);
+  out.removed = (marks & 1) != 0;
+  out.unconfirmed = (marks & 2) != 0;
   return reader.done();
 }
 
@@ -332,7 +337,7 @@ bool decode(std::string_view bytes, StoredGeneration& out) {
   auto& generation = out.generation;
   Reader reader(bytes);
   generation.time = reader.time();
-  generation.cause = reader.choice(Cause::schedule, Cause::poll);
+  generation.cause = reader.choice(Cause::schedule, Cause::notification);
   generation.added = reader.varint();
   generation.removed = reader.varint();
   generation.changed = reader.varint();

@@ -39,6 +39,8 @@ std::string_view to_string(Cause cause) {
       return "start";
     case Cause::poll:
       return "poll";
+    case Cause::notification:
+      return "notification";
   }
   return "schedule";
 }

@@ -91,6 +91,9 @@ struct SourceRecord {
   std::uint64_t recipients = 0;  ///< distinct addresses it owns and the rules keep
   std::string cookie;            ///< of the last read that changed something
   bool removed = false;          ///< no longer configured; its objects are being let go
+  /// What its reads say is gone waits for a full read that confirms it: they came from another
+  /// server than those before, or from one that lags.
+  bool unconfirmed = false;
 };
 
 enum class Operation : std::uint8_t { added = 1, removed = 2, changed = 3 };
@@ -119,10 +122,11 @@ enum class Cause : std::uint8_t {
   rollback = 4,
   configuration = 5,
   start = 6,
-  poll = 7
+  poll = 7,
+  notification = 8
 };
-std::string_view to_string(
-    Cause cause);  ///< schedule, SIGHUP, approval, rollback, configuration, start, poll
+std::string_view to_string(Cause cause);  ///< schedule, SIGHUP, approval, rollback, configuration,
+                                          ///< start, poll, notification
 
 struct Generation {
   std::uint64_t number = 0;

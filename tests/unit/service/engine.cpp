@@ -204,6 +204,24 @@ TEST_CASE("without status.json everything is read in full") {
   CHECK(house.corp().asked.back() == std::pair(ReadKind::full, std::string("2")));
 }
 
+TEST_CASE("another version of the program reads everything in full once") {
+  House house;
+  house.cycle();
+  house.cycle();
+  house.engine.reset();
+  auto status = load_runtime(house.folder.path());
+  status.program = "an older one";
+  REQUIRE(save_runtime(house.folder.path(), status));
+  house.start();
+  house.log.take();
+  house.corp().put("cyd");
+  house.cycle();
+  CHECK(house.corp().asked.back().first == ReadKind::full);
+  CHECK_FALSE(says(house.log.take(), Priority::error, "missed"));
+  house.cycle();
+  CHECK(house.corp().asked.back().first == ReadKind::incremental);
+}
+
 TEST_CASE("a read that could not be committed is read again") {
   House house;
   house.cycle();

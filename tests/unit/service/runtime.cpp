@@ -10,6 +10,7 @@ TEST_CASE("the status file comes back as it was written") {
   test::Folder folder;
   RuntimeStatus status;
   status.pid = 42;
+  status.program = "1.0";
   status.started = WallTime{std::chrono::seconds(1772366400)};
   status.sources["corp"] = {"full", "dc1",          status.started, "",
                             true,   status.started, "dc1 lags",     "connected"};
@@ -19,6 +20,7 @@ TEST_CASE("the status file comes back as it was written") {
   REQUIRE(save_runtime(folder.path(), status));
   const auto read = load_runtime(folder.path());
   CHECK(read.pid == 42);
+  CHECK(read.program == "1.0");
   CHECK(read.started == status.started);
   CHECK_FALSE(read.next_poll);
   CHECK(read.sources.at("corp") == status.sources.at("corp"));

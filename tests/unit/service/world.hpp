@@ -41,6 +41,10 @@ struct FakeSource {
   std::map<std::string, std::string> rejects;               ///< value → reject text
   bool up = true;
   std::string server = "dc1";
+  bool read = true;    ///< in this cycle
+  bool full = true;    ///< false: an incremental read, whatever the objects are
+  std::string behind;  ///< as source::Complete
+  std::string cookie;
 };
 
 class World {
@@ -68,13 +72,10 @@ class World {
       config::Source settings;
       settings.name = name;
       config.sources.push_back(settings);
-      if (source.up) changes[name] = read(name, source);
-      input.sources.push_back({name,
-                               "active-directory",
-                               source.up,
-                               source.up ? &changes[name] : nullptr,
-                               source.server,
-                               {}});
+      const bool said = source.up && source.read;
+      if (said) changes[name] = read(name, source);
+      input.sources.push_back({name, "active-directory", source.up, said ? &changes[name] : nullptr,
+                               source.server, source.cookie, source.full, source.behind});
     }
     input.rules = &*rules;
     input.config = &config;

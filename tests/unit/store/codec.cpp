@@ -80,7 +80,10 @@ void check_hostile(Random& random, const std::string& good) {
 TEST_CASE("every record comes back from its bytes, and from nothing shorter or longer") {
   Meta meta{1, "abc", ~0ULL, sha256("r"), 127, 128, 16384, 1};
   check_round_trip(meta, Meta{});
-  check_round_trip(SourceRecord{0, "corp", "ldap", true, "dc1", 5, 6, odd, true}, SourceRecord{});
+  check_round_trip(SourceRecord{0, "corp", "ldap", true, "dc1", 5, 6, odd, true, false},
+                   SourceRecord{});
+  check_round_trip(SourceRecord{0, "corp", "ldap", true, "dc1", 5, 6, odd, false, true},
+                   SourceRecord{});
   check_round_trip(an_object(), an_object());
   check_round_trip(ObjectRecord{}, an_object());
   check_round_trip(RecipientRecord{odd, 1ULL << 63, true}, RecipientRecord{"used", 1, false});
@@ -88,7 +91,7 @@ TEST_CASE("every record comes back from its bytes, and from nothing shorter or l
   check_round_trip(a_hold(), Hold{});
   check_round_trip(TargetRecord{}, a_target());
   check_round_trip(a_target(), TargetRecord{});
-  Generation generation{0, WallTime{}, Cause::poll, 1, 2, 3, 4, sha256("g")};
+  Generation generation{0, WallTime{}, Cause::notification, 1, 2, 3, 4, sha256("g")};
   check_round_trip(codec::StoredGeneration{generation, 9}, codec::StoredGeneration{});
 }
 
