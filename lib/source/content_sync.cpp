@@ -131,6 +131,7 @@ class Conversation {
   SyncSearch sync_;
   EntryDecoder decoder_;
   SyncRefresh refresh_;
+  std::string refusal_;                ///< why a base cannot be synchronized
   std::vector<std::string> contexts_;  ///< of the bases: the naming context that each is in
   std::uint64_t objects_ = 0;
 };
@@ -203,9 +204,13 @@ Result<std::vector<BaseMark>> Conversation::stand() {
   for (std::size_t i = 0; i < bases->size(); ++i) {
     if (offered->sync) {
       auto mark = stand_of((*bases)[i]);
-      if (!mark) return mark.error();
-      marks.push_back(std::move(*mark));
-      continue;
+      if (!mark && mark.error().code != Errc::foreign) return mark.error();
+      if (mark) {
+        marks.push_back(std::move(*mark));
+        continue;
+      }
+      // The control is the server's, the overlay the database's.
+      refusal_ = mark.error().message;
     }
     auto csns = replicated(contexts_[i]);
     if (!csns) return csns.error();
@@ -291,8 +296,8 @@ Result<Mark> Conversation::mark() {
   if (!offered)
     mark.note = fmt::format(
         "no incremental reads: the server does not offer content "
-        "synchronization (RFC 4533), or not for what this account may see; {}",
-        how_to_offer);
+        "synchronization (RFC 4533), or not for what this account may see; {}{}",
+        how_to_offer, refusal_.empty() ? "" : " (" + refusal_ + ")");
   if (!mark.note.empty()) mark.cookie.clear();
   return mark;
 }
