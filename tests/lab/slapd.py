@@ -6,6 +6,8 @@
         directory.modify("dn: …\\nchangetype: modify\\n…")
 
 It runs in the foreground as a child of the caller; a second start() keeps database and ports.
+
+    Slapd(other, provider=directory).start()                # a replica, which begins empty
 """
 
 import shutil
@@ -33,12 +35,17 @@ class Slapd:
     admin_dn, admin_password = f"cn=admin,{suffix}", "admin-secret"
     reader_dn, reader_password = f"cn=reader,{suffix}", "reader-secret"
 
-    def __init__(self, folder, host="127.0.0.1", settings="", names=None, expired=False):
+    def __init__(self, folder, host="127.0.0.1", settings="", names=None, expired=False,
+                 session_log=10000, syncprov=True, server_id=0, provider=None):
         """`settings`: more lines for the database part of slapd.conf. `names`, `expired`: what
-        stands in the server's certificate; the right names by default."""
+        stands in the server's certificate; the right names by default. `session_log`: how many
+        changes the overlay syncprov remembers; 0: none, so it tells what is left, not what is
+        gone. `provider`: another Slapd, whose content this one replicates while `replicating`."""
         self.folder = Path(folder)
         self.host = host
         self.settings = settings
+        self.session_log, self.syncprov, self.server_id = session_log, syncprov, server_id
+        self.provider, self.replicating = provider, True
         self.port, self.ldaps_port = free_port(host), free_port(host)
         self.uri = f"ldap://{host}:{self.port}"
         self.ldaps_uri = f"ldaps://{host}:{self.ldaps_port}"
@@ -58,7 +65,8 @@ class Slapd:
         self._configure(database)
         if not (database / "data.mdb").exists():
             database.mkdir(exist_ok=True)
-            self._fill(objects, ldif, seed)
+            if not self.provider:
+                self._fill(objects, ldif, seed)
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [_slapd(), "-h", f"{self.uri} {self.ldaps_uri}", "-f", self.folder / "slapd.conf",
@@ -92,6 +100,29 @@ class Slapd:
     def delete(self, dn):
         self._ldapmodify(f"dn: {dn}\nchangetype: delete\n")
 
+    def make_anew(self, objects=0, ldif="", seed=1):
+        """Another database with the same content, as after a disaster without a backup."""
+        self.stop()
+        shutil.rmtree(self.folder / "db")
+        return self.start(objects, ldif, seed)
+
+    def context_csns(self):
+        """How far the database has come: the values of contextCSN."""
+        found = subprocess.run(["ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-H", self.uri,
+                                "-D", self.admin_dn, "-w", self.admin_password, "-s", "base",
+                                "-b", self.suffix, "contextCSN"], capture_output=True, text=True,
+                               check=False).stdout
+        return sorted(line.split(": ")[1] for line in found.splitlines()
+                      if line.startswith("contextCSN: "))
+
+    def wait_replicated(self, timeout=60):
+        """Waits until this replica has all that its provider has."""
+        deadline = time.monotonic() + timeout
+        while self.context_csns() != self.provider.context_csns():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"not replicated: {(self.folder / 'log').read_text()}")
+            time.sleep(0.05)
+
     def __enter__(self):
         return self
 
@@ -114,6 +145,7 @@ threads 4
 TLSCACertificateFile {self.ca_file}
 TLSCertificateFile {self._pair.certificate}
 TLSCertificateKeyFile {self._pair.key}
+{f"serverID {self.server_id}" if self.server_id else ""}
 database mdb
 suffix "{self.suffix}"
 rootdn "{self.admin_dn}"
@@ -124,10 +156,19 @@ dbnosync
 index objectClass eq
 index entryCSN,entryUUID eq
 index mailNickname,proxyAddresses pres
+{self._replication()}
 {self.settings}
-overlay syncprov
-syncprov-sessionlog 10000
+{"overlay syncprov" if self.syncprov else ""}
+{f"syncprov-sessionlog {self.session_log}" if self.syncprov and self.session_log else ""}
 """)
+
+    def _replication(self):
+        if not self.provider or not self.replicating:
+            return ""
+        return (f'syncrepl rid=001 provider={self.provider.uri} type=refreshAndPersist '
+                f'retry="1 +" searchbase="{self.suffix}" bindmethod=simple '
+                f'binddn="{self.admin_dn}" credentials={self.admin_password}\n'
+                f'updateref {self.provider.uri}')
 
     def _fill(self, objects, ldif, seed):
         path = self.folder / "data.ldif"
