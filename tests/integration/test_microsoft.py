@@ -142,15 +142,19 @@ class Rules(Case):
     def test_filters(self):
         dc = self.forest(40).controllers[0]
         everybody = recipients(dc)
-        for text, wanted in (("(&(objectClass=user)(mail=*))", lambda dn: dc.records[dn].values["objectclass"][-1] == b"user"),
-                             ("(mail=person1*)", lambda guid: dc.records[guid].values["mail"][0].startswith(b"person1")),
-                             ("(&(mail=*)(!(objectClass=contact)))",
-                              lambda guid: b"contact" not in dc.records[guid].values["objectclass"])):
+
+        def of(key):
+            return dc.records[bytes.fromhex(key)].values
+
+        for text, wanted in (
+                ("(&(objectClass=user)(mail=*))", lambda key: of(key)["objectclass"][-1] == b"user"),
+                ("(mail=person1*)", lambda key: of(key)["mail"][0].startswith(b"person1")),
+                ("(&(mail=*)(!(objectClass=contact)))", lambda key: b"contact" not in of(key)["objectclass"])):
             with self.subTest(filter=text):
                 answer = self.read(self.serve(dc), filter=text)
                 self.assertTrue(answer.complete, answer.message)
                 self.assertEqual({found.key for found in answer.objects},
-                                 {key for key in everybody if wanted(bytes.fromhex(key))})
+                                 set(filter(wanted, everybody)))
 
 
 class Changing(Case):
@@ -659,7 +663,8 @@ class BadInput(Case):
         server = self.serve(self.dc)
 
         def bare(request, answer, connection):
-            answer.entries = [ber.message(answer.number, ber.entry(f"CN=Bare,{BASE}", [("mail", ["bare@example.com"])]))]
+            entry = ber.entry(f"CN=Bare,{BASE}", [("mail", ["bare@example.com"])])
+            answer.entries = [ber.message(answer.number, entry)]
             connection.send(answer.encoded() + answer.done())
         server.on("page", bare)
         self.assert_failed(self.read(server), "not_found", "CN=Bare", "objectGUID")

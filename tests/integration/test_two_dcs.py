@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 import tempfile
 import time
 import unittest
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import source_read
 from active_directory import ActiveDirectory
+from daemon import Daemon
 from source_state import SourceState, differences
 
+PROGRAMS = Path(os.environ.get("RCPTSYNC_BUILD", ".")) / "bin"
 OBJECTS = 500
 SEED = int(os.environ.get("RCPTSYNC_SEED", "1"))
 # How long controllers are killed, and how often at least.
-SECONDS, ROUNDS = 12, 4
+SECONDS, ROUNDS = 8, 3
 
 
 class TwoControllers(unittest.TestCase):
@@ -68,9 +71,15 @@ class TwoControllers(unittest.TestCase):
         for number in numbers:
             domain.add(f"dn: {self.person(number)}\nobjectClass: user\nsAMAccountName: later{number}\n"
                        f"mail: later{number}@example.com\nproxyAddresses: SMTP:later{number}@example.com\n")
+        self.addCleanup(lambda: [domain.delete(self.person(number)) for number in self.there(domain, numbers)])
 
+    def there(self, domain, numbers):
+        """Those of them that are (still) in the directory."""
+        found = {origin for origin, _ in self.state(self.read(domain)).values()}
+        return [number for number in numbers if self.person(number) in found]
 
-class Dying(TwoControllers):
+    # ---- one dies ---------------------------------------------------------------------------------------------------
+
     def test_one_is_killed_at_any_moment(self):
         chooser = random.Random(SEED)
         deadline, rounds = time.monotonic() + SECONDS, 0
@@ -109,6 +118,66 @@ class Dying(TwoControllers):
         finally:
             self.first.resume()
         self.assert_whole(answer)
+
+    # ---- one lags ---------------------------------------------------------------------------------------------------
+
+    def test_an_old_copy_is_behind(self):
+        self.add_people(self.first, range(5))
+        now = self.state(self.read(self.first))
+        self.assertEqual(len(now), len(self.everybody) + 5)
+        cookie = Path(tempfile.mkdtemp(dir=self.folder)) / "cookie"
+        both = (self.first, self.second)
+        answer = self.read(*both, cookie=cookie)
+        self.assert_whole(answer, now)
+        self.assertEqual(answer.behind, "")
+        self.first.kill()
+        for kind in ({}, {"incremental": True}, {}):
+            answer = self.read(*both, cookie=cookie, connect_timeout=2, **kind)
+            self.assert_whole(answer)
+            self.assertIn(self.second.ldaps_uri, answer.behind)
+        self.first.start()
+        answer = self.read(*both, cookie=cookie)
+        self.assert_whole(answer, now)
+        self.assertEqual((answer.behind, answer.fields["server"]), ("", self.first.ldaps_uri))
+
+    def test_the_daemon_loses_nobody_to_an_old_copy(self):
+        self.add_people(self.first, range(5))
+        source = {"name": "corp", "type": "active-directory", "ca_file": self.first.ca_file,
+                  "servers": [self.first.ldaps_uri, self.second.ldaps_uri], "connect_timeout": "5s",
+                  "bind": {"method": "simple", "user": self.first.reader, "password_file": self.first.password_file}}
+        daemon = Daemon(tempfile.mkdtemp(dir=self.folder), PROGRAMS, [source], [],
+                        schedule={"poll": "1h", "jitter": "0%"}, recipients={"domains": ["example.com"]})
+        self.addCleanup(lambda: daemon.process and daemon.kill())
+        daemon.start()
+        daemon.wait_line("generation 1 is in force", seconds=60)
+        table = daemon.table()
+        for number in range(5):
+            self.assertIn(f"later{number}@example.com\t", table)
+        self.first.kill()
+        for _ in range(3):
+            self.poll(daemon)
+            self.assertEqual(daemon.table(), table)
+        held = daemon.status()["held"]
+        self.assertEqual(held["removed"], 5)
+        self.assertIn("behind", held["reason"])
+        self.assertIn(self.second.ldaps_uri, held["reason"])
+        self.first.start()
+        self.poll(daemon)
+        self.assertEqual(daemon.table(), table)
+        self.assertIsNone(daemon.status()["held"])
+        self.first.delete(self.person(0))
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_line("generation 2 is in force", seconds=60)
+        self.assertEqual(set(table.splitlines()) - set(daemon.table().splitlines()), {"later0@example.com\tOK"})
+
+    def poll(self, daemon):
+        """A poll, until its read is over."""
+        source = daemon.status()["sources"][0]
+        before = source["last_success"]
+        time.sleep(1.1)                 # the times have seconds
+        daemon.signal(signal.SIGUSR1)
+        daemon.wait(lambda status: status["sources"][0]["last_success"] > before and status["next_poll"], seconds=60,
+                    what="a poll")
 
 
 if __name__ == "__main__":

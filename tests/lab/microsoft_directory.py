@@ -455,7 +455,8 @@ class MicrosoftServer:
         here = self.controller
         if not cookie:
             return (lambda stamp: True), 0
-        if cookie[:4] != b"MSDS" or len(cookie) < 36 or len(cookie) != 36 + 24 * struct.unpack_from("<I", cookie, 32)[0]:
+        whole = len(cookie) >= 36 and len(cookie) == 36 + 24 * struct.unpack_from("<I", cookie, 32)[0]
+        if cookie[:4] != b"MSDS" or not whole:
             raise Refused(self.bogus_cookie_reason)
         origin, position = cookie[8:24], struct.unpack_from("<Q", cookie, 24)[0]
         if origin == here.invocation:
@@ -464,7 +465,8 @@ class MicrosoftServer:
             raise Refused(self.other_cookie_reason)
         if self.other_cookie == "full":
             return (lambda stamp: True), 0
-        vector = {cookie[at:at + 16]: struct.unpack_from("<Q", cookie, at + 16)[0] for at in range(36, len(cookie), 24)}
+        vector = {cookie[at:at + 16]: struct.unpack_from("<Q", cookie, at + 16)[0]
+                  for at in range(36, len(cookie), 24)}
         vector[origin] = position
         return (lambda stamp: stamp.origin_usn > vector.get(stamp.origin, 0)), 0
 

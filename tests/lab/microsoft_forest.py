@@ -44,7 +44,8 @@ CLASSES = {"user": ["top", "person", "organizationalPerson", "user"],
            "group": ["top", "group"], "publicFolder": ["top", "publicFolder"],
            "organizationalUnit": ["top", "organizationalUnit"], "container": ["top", "container"],
            "domainDNS": ["top", "domain", "domainDNS"], "configuration": ["top", "configuration"],
-           "attributeSchema": ["top", "attributeSchema"], "dMD": ["top", "dMD"], "server": ["top", "server"], "nTDSDSA": ["top", "applicationSettings", "nTDSDSA"]}
+           "attributeSchema": ["top", "attributeSchema"], "dMD": ["top", "dMD"], "server": ["top", "server"],
+           "nTDSDSA": ["top", "applicationSettings", "nTDSDSA"]}
 
 
 def folded(dn):
@@ -114,7 +115,8 @@ class Forest:
         for name, _ in SCHEMA.values():
             flags = {"systemFlags": NOT_REPLICATED[name]} if name in NOT_REPLICATED else {}
             links = {"linkID": LINKS[name]} if name in LINKS else {}
-            first.add(f"CN={name},CN=Schema,CN=Configuration", "attributeSchema", lDAPDisplayName=name, **flags, **links)
+            first.add(f"CN={name},CN=Schema,CN=Configuration", "attributeSchema", lDAPDisplayName=name, **flags,
+                      **links)
         first.add("CN=Deleted Objects", "container", isDeleted="TRUE")
         first.add("CN=Users", "container")
         first.add("OU=Staff", "organizationalUnit")
