@@ -50,6 +50,8 @@ int main(int argc, char** argv) {
   prune->add_option("--domain", pruning.domain, "only this one of the excluded domains");
   prune->add_option("--user", pruning.user, "bind as this account, not as that of the source");
   prune->add_option("--password-file", pruning.password_file, "its password")->type_name("FILE");
+  prune->add_option("--principal", pruning.principal, "bind with Kerberos as this principal");
+  prune->add_option("--keytab", pruning.keytab, "its keytab")->type_name("FILE");
   prune->add_flag("--apply", pruning.apply, "remove; without it nothing is changed");
   prune->add_flag("--include-primary", pruning.include_primary, "primary addresses too");
   prune->add_option("--limit", pruning.limit, "change at most this many objects")->type_name("N");

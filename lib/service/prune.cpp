@@ -67,18 +67,25 @@ Domains excluded_domains(const config::Config& config) {
   return domains;
 }
 
-std::optional<config::Bind> bind_of(const PruneOptions& options) {
-  if (options.user.empty()) return {};
+config::SecretRef secret(const std::string& written) {
   constexpr std::string_view scheme = "credential:";
+  if (written.starts_with(scheme))
+    return {config::SecretRef::Kind::credential, written.substr(scheme.size())};
+  return {config::SecretRef::Kind::file, std::filesystem::absolute(written).native()};
+}
+
+std::optional<config::Bind> bind_of(const PruneOptions& options) {
   config::Bind bind;
+  if (!options.principal.empty()) {
+    bind.method = config::BindMethod::gssapi;
+    bind.principal = options.principal;
+    bind.keytab = secret(options.keytab);
+    return bind;
+  }
+  if (options.user.empty()) return {};
   bind.method = config::BindMethod::simple;
   bind.user = options.user;
-  if (options.password_file.starts_with(scheme))
-    bind.password = config::SecretRef{config::SecretRef::Kind::credential,
-                                      options.password_file.substr(scheme.size())};
-  else
-    bind.password = config::SecretRef{config::SecretRef::Kind::file,
-                                      std::filesystem::absolute(options.password_file).native()};
+  bind.password = secret(options.password_file);
   return bind;
 }
 
@@ -92,10 +99,15 @@ bool catalogue(const config::Source& source) {
 std::string wrong_usage(const PruneOptions& options) {
   if (options.user.empty() != options.password_file.empty())
     return "--user and --password-file belong together";
+  if (options.principal.empty() != options.keytab.empty())
+    return "--principal and --keytab belong together";
+  if (!options.user.empty() && !options.principal.empty())
+    return "--user and --principal are two ways to bind; name one";
   if (!options.apply) return {};
-  if (options.user.empty())
-    return "--apply needs --user and --password-file: an account that may write; the one that only "
-           "reads is not used for it";
+  if (options.user.empty() && options.principal.empty())
+    return "--apply needs --user and --password-file (or --principal and --keytab): an account "
+           "that "
+           "may write; the one that only reads is not used for it";
   if (!options.yes && ::isatty(STDIN_FILENO) == 0)
     return "there is no terminal to ask at; look at the list first, then add --yes";
   return {};
@@ -227,8 +239,8 @@ bool confirmed(const Totals& totals, const PruneOptions& options) {
   fmt::print(std::cerr,
              "Remove {} values from {} objects as {}? {} of these objects would have no address "
              "left.\nThere is no way back but a backup of the directory. Type yes: ",
-             totals.values, std::min(totals.objects, options.limit), escape(options.user),
-             totals.last);
+             totals.values, std::min(totals.objects, options.limit),
+             escape(options.user.empty() ? options.principal : options.user), totals.last);
   std::cerr.flush();
   std::string answer;
   std::getline(std::cin, answer);

@@ -22,8 +22,10 @@ struct PruneOptions {
   bool yes = false;  ///< do not ask
   bool include_primary = false;
   std::uint64_t limit = std::numeric_limits<std::uint64_t>::max();  ///< objects to change
-  std::string user;           ///< binds as this one instead of the source's account
-  std::string password_file;  ///< as in the configuration: a path, or credential:NAME
+  /// Binds as this one instead of the source's account; files as in the configuration: a path, or
+  /// credential:NAME.
+  std::string user, password_file;
+  std::string principal, keytab;  ///< the same with Kerberos
 };
 
 /// Each removal is an event of notice priority. exit_ok: listed, or all removed; exit_failed: a
