@@ -121,10 +121,11 @@ TEST_CASE("keys that contradict each other") {
             .front() ==
         "6: sources[0].start_tls: false leaves ldap:// without TLS, in which the "
         "certificate of method external is shown; write true, or use ldaps://");
-  CHECK(source("  servers: [ldaps://dc1]\n  bind: {method: gssapi}\n") ==
-        Lines{"6: sources[0].bind.keytab: is missing; write for example keytab: credential:keytab",
-              "6: sources[0].bind.principal: is missing; write for example principal: "
-              "svc-rcptsync@EXAMPLE.COM"});
+  CHECK(
+      source("  servers: [ldaps://dc1]\n  bind: {method: gssapi}\n") ==
+      Lines{"6: sources[0].bind.principal: is missing; write for example principal: "
+            "svc-rcptsync@EXAMPLE.COM",
+            "6: sources[0].bind.keytab: is missing; write for example keytab: credential:keytab"});
   CHECK(source("  servers: [ldaps://dc1]\n  bind: {method: external, cert_file: /c}\n") ==
         Lines{"6: sources[0].bind.key_file: is missing; write for example key_file: "
               "credential:client-key"});
