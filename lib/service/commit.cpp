@@ -348,16 +348,13 @@ class Cycle {
 
   Result<> put_rows() {
     store::RecipientRecord record;
-    changes_.reserve(rows_.size());
+    rows_put_ = true;
     for (const auto& row : rows_) {
       const auto& [reject, before] = details_[row.detail];
       record.reject = reject;
       record.supplied = row.supplied;
-      const bool visible = !before || before->reject != reject;
-      record.since = visible ? meta_.generation + 1 : before->since;
-      if (visible)
-        changes_.push_back(
-            {before ? store::Operation::changed : store::Operation::added, row.address, reject});
+      record.since = visible(row) ? meta_.generation + 1 : before->since;
+      visible_rows_ += visible(row) ? 1 : 0;
       count(row.address, before, record);
       if (auto put = transaction_.put_recipient(row.address, record); !put) return put;
       wrote_ = true;
@@ -368,6 +365,12 @@ class Cycle {
       wrote_ = true;
     }
     return {};
+  }
+
+  /// True if the row is a change that a person or a target can see.
+  [[nodiscard]] bool visible(const Row& row) const {
+    const auto& [reject, before] = details_[row.detail];
+    return !before || before->reject != reject;
   }
 
   Result<> put_removals() {
@@ -454,7 +457,7 @@ class Cycle {
     }
     // The first table is a generation even if it is empty, which min_recipients: 0 allows.
     const bool first = meta_.generation == 0 && !report.hold;
-    if (!changes_.empty() || first)
+    if (!changes_.empty() || visible_rows_ > 0 || first)
       if (auto done = put_generation(); !done) return done;
     report.current = meta_.generation;
     report.accepted = meta_.accepted;
@@ -478,29 +481,40 @@ class Cycle {
     return transaction_.put_source(source);
   }
 
+  /// Every change of the new generation, sorted by address: the rows that were put, and the others
+  /// among them. A first table has millions of rows, which are not listed twice.
+  void each_change(const std::function<void(const store::ChangeView&)>& take) const {
+    auto other = changes_.begin();
+    const auto rows = rows_put_ ? rows_.size() : 0;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const auto& row = rows_[i];
+      if (!visible(row)) continue;
+      for (; other != changes_.end() && other->address < row.address; ++other) take(*other);
+      const auto& [reject, before] = details_[row.detail];
+      take({before ? store::Operation::changed : store::Operation::added, row.address, reject});
+    }
+    for (; other != changes_.end(); ++other) take(*other);
+  }
+
   Result<> put_generation() {
-    const auto by_address = [](const auto& a, const auto& b) { return a.address < b.address; };
-    if (!std::is_sorted(changes_.begin(), changes_.end(), by_address))
-      std::sort(changes_.begin(), changes_.end(), by_address);
+    std::sort(changes_.begin(), changes_.end(),
+              [](const auto& a, const auto& b) { return a.address < b.address; });
     store::Generation generation;
     generation.number = ++meta_.generation;
     generation.time = input_.now;
     generation.cause = input_.cause;
-    for (const auto& change : changes_) {
+    each_change([&](const store::ChangeView& change) {
       generation.added += change.operation == store::Operation::added;
       generation.removed += change.operation == store::Operation::removed;
       generation.changed += change.operation == store::Operation::changed;
-    }
-    generation.total = meta_.accepted;
-    const store::ChangeStream stream =
-        [this](const std::function<void(const store::ChangeView&)>& take) {
-          for (const auto& change : changes_) take(change);
-        };
-    if (auto put = transaction_.put_generation_from(generation, stream); !put) return put;
-    if (in_full_)
-      for (const auto& change : changes_)
+      if (in_full_)
         report.changes.push_back(
             {change.operation, std::string(change.address), std::string(change.reject)});
+    });
+    generation.total = meta_.accepted;
+    const store::ChangeStream changes =
+        [this](const std::function<void(const store::ChangeView&)>& take) { each_change(take); };
+    if (auto put = transaction_.put_generation_from(generation, changes); !put) return put;
     report.generation = generation;
     wrote_ = true;
     return trim_history();
@@ -535,7 +549,9 @@ class Cycle {
   std::vector<Row> rows_;  ///< sorted by address from decide() on
   std::vector<Detail> details_{Detail{}};
   std::vector<Reject> rejects_gone_;
-  std::vector<store::ChangeView> changes_;  ///< of the new generation
+  bool rows_put_ = false;
+  std::uint64_t visible_rows_ = 0;          ///< of those that were put
+  std::vector<store::ChangeView> changes_;  ///< of the new generation, but those of rows
   std::map<std::string, std::pair<std::int64_t, std::int64_t>, std::less<>> domain_deltas_;
 };
 

@@ -1,5 +1,5 @@
-// cycle-bench — what a cycle costs at a given number of objects, without a directory and without targets:
-// the comparison with the last read, the commit, and the digest that follows it.
+// cycle-bench — what a cycle costs at a given number of objects, without a directory and without
+// targets: the comparison with the last read, the commit, and the digest that follows it.
 //
 //     cycle-bench OBJECTS [ROUNDS]
 //
@@ -103,11 +103,12 @@ class Bench {
     const auto memory = status("RssAnon:");
     commit(changes);
     const auto committed = watch.lap();
+    const auto peak = status("VmHWM:");
     digest();
     fmt::print(
         "{{\"objects\": {}, \"first_load\": {{\"compare\": {:.4f}, \"commit\": {:.4f}, "
         "\"digest\": {:.4f}, \"read_memory\": {}, \"peak_memory\": {}}},\n",
-        objects_, compared, committed, watch.lap(), memory, status("VmHWM:"));
+        objects_, compared, committed, watch.lap(), memory, peak);
     changes = {};
     ::malloc_trim(0);
   }

@@ -59,6 +59,11 @@ def run(command, environment=None, output=None):
     return Cost(wall, used.ru_utime + used.ru_stime)
 
 
+def output(command):
+    """What a process prints. It must succeed."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
+
+
 def cpu_clock(pid):
     """CPU seconds that a running process and all its threads have used so far, ended ones too.
 

@@ -18,7 +18,8 @@ ATTRIBUTES = ("objectClass", "objectGUID", "entryUUID", "msExchRequireAuthToSend
 
 def source(directory, plaintext):
     more = {"servers": [directory.uri], "start_tls": False, "allow_plaintext": True} if plaintext else {}
-    return ldap_source(directory, filter=FILTER, read_timeout="10m", **more)
+    # What is compared is a read of everything; the directory could say what changed.
+    return ldap_source(directory, filter=FILTER, read_timeout="10m", incremental="off", **more)
 
 
 class PollingDaemon:
