@@ -173,7 +173,7 @@ class Microsoft(unittest.TestCase):
                 kind = chooser.choice(["incremental"] * 3 + ["full"])
                 answer = source_read.read(
                     *(server.uri for server in servers), base=[f"{base},{BASE}" for base in BASES], user=READER,
-                    password_file=self.password, plaintext=True, read_timeout=5, cookie=cookie,
+                    password_file=self.password, plaintext=True, read_timeout=10, cookie=cookie,
                     **({"incremental": True} if kind == "incremental" else {}))
                 self.put_right(servers)
                 history.append(f"{changes} {mishap} {kind}: {answer.output.splitlines()[-1][:200]}")

@@ -264,7 +264,7 @@ class Breaking(Case):
         options = {"page_size": self.PAGE, "read_timeout": 1, "connect_timeout": 1}
         alone = self.read(bad, **options)
         good = self.serve(self.dc)
-        both = self.read(bad, good, **options | {"read_timeout": 3})
+        both = self.read(bad, good, **options | {"read_timeout": 5, "connect_timeout": 5})
         return bad, good, alone, both
 
     def check(self, bad, good, alone, both, code=""):
@@ -548,7 +548,7 @@ class WholeDaemon(Case):
         self.forest_ = self.forest(people, controllers)
         self.servers = [self.serve(dc, **account) for dc in self.forest_.controllers]
         source = {"name": "corp", "type": "active-directory", "servers": [server.uri for server in self.servers],
-                  "start_tls": False, "allow_plaintext": True, "page_size": 25, "read_timeout": "3s",
+                  "start_tls": False, "allow_plaintext": True, "page_size": 25, "read_timeout": "5s",
                   "bind": {"method": "simple", "user": READER, "password_file": str(self.password)},
                   "bases": [f"OU=Staff,{BASE}"]}
         daemon = Daemon(tempfile.mkdtemp(dir=self.folder), PROGRAMS, [source], [],
