@@ -12,6 +12,7 @@
 #include "service/startup.hpp"
 #include "service/status_report.hpp"
 #include "service/target_tables.hpp"
+#include "service/why.hpp"
 #include "store/store.hpp"
 
 namespace rcptsync::service {
@@ -210,6 +211,23 @@ ExitCode print_table(const OperatorOptions& options, const std::string& name, bo
   if (!read) return fail(errors, read.error());
   out.flush();
   return out ? exit_ok : exit_failed;
+}
+
+ExitCode print_why(const OperatorOptions& options, const std::string& address, std::ostream& out,
+                   EventSink& errors) {
+  const auto opened = open_state(options, errors);
+  if (opened.code != exit_ok) return opened.code;
+  if (!opened.store) return fail(errors, no_state(*opened.config));
+  WhyReport report;
+  const auto read = opened.store->read([&](store::View& view) -> Result<> {
+    auto gathered = gather_why(view, *opened.config, address);
+    if (!gathered) return gathered.error();
+    report = std::move(*gathered);
+    return {};
+  });
+  if (!read) return fail(errors, read.error());
+  options.json ? print_why_json(out, report) : print_why_text(out, report);
+  return report.verdict == WhyReport::Verdict::listed ? exit_ok : exit_not_listed;
 }
 
 }  // namespace rcptsync::service

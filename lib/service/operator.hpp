@@ -31,4 +31,8 @@ ExitCode print_diff(const OperatorOptions& options, std::optional<std::uint64_t>
 ExitCode print_table(const OperatorOptions& options, const std::string& target, bool access,
                      std::ostream& out, EventSink& errors);
 
+/// Why an address is listed or not. exit_not_listed if the targets do not accept it.
+ExitCode print_why(const OperatorOptions& options, const std::string& address, std::ostream& out,
+                   EventSink& errors);
+
 }  // namespace rcptsync::service

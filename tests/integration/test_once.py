@@ -301,11 +301,12 @@ class Operator(WholeSystem):
         self.assertEqual(status["digest"], hashlib.sha256(self.company.table()).hexdigest())
         self.assertRegex(status["next_poll"], RFC3339)
         (source,) = status["sources"]
-        self.assertEqual(set(source), {"name", "type", "mode", "objects", "recipients", "last_success", "last_error",
-                                       "complete"})
-        self.assertRegex(source.pop("last_success"), RFC3339)
+        for key in ("last_success", "last_full"):
+            self.assertRegex(source.pop(key), RFC3339)
+        source.pop("watch")  # connected or not yet
         self.assertEqual(source, {"name": "corp", "type": "ldap", "mode": "full", "objects": PEOPLE,
-                                  "recipients": PEOPLE, "last_error": None, "complete": True})
+                                  "recipients": PEOPLE, "last_error": None, "complete": True, "behind": None,
+                                  "server": self.company.ldaps_uri, "waiting": False})
         for target, name in zip(status["targets"], self.gateways):
             self.assertRegex(target.pop("last_success"), RFC3339)
             self.assertEqual(target, {"name": name, "state": "current", "generation": 1, "digest": status["digest"],
@@ -315,6 +316,20 @@ class Operator(WholeSystem):
         daemon.stop()
         self.assertIn("daemon not running", daemon.ctl("status").stdout)
         self.assertIsNone(daemon.status()["next_poll"])
+
+    def test_why(self):
+        daemon = self.daemon()
+        daemon.wait_current()
+        done = daemon.ctl("why", "smtp:PERSON001@example.com")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("person001@example.com is listed", done.stdout)
+        self.assertIn("corp: ", done.stdout)
+        self.assertIn("mx1: accepts it (generation 1)", done.stdout)
+        done = daemon.ctl("--json", "why", "nobody@example.com")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertEqual((answer["verdict"], answer["owners"]), ("not-listed", []))
+        self.assertEqual({target["holds"] for target in answer["targets"]}, {"no"})
 
     def assert_narrow(self, text):
         """A terminal of 80 columns shows it. What tells of a trouble may be longer; it is indented."""
