@@ -104,8 +104,8 @@ class Lag(unittest.TestCase):
         self.assertLess(self.daemon.text().count("event=change-held"), 8)
 
     def test_a_removal_goes_out_when_a_second_read_of_the_other_server_confirms_it(self):
-        self.first.kill()
         self.replica.leave("person003")
+        self.first.kill()
         self.daemon.wait(lambda _: "person003@" not in self.daemon.table(), PATIENCE, "the removal")
         self.assertIn("changed the server", self.daemon.text())
         self.daemon.signal(signal.SIGUSR1)
