@@ -131,6 +131,7 @@ ReadOrder Engine::order_for(std::size_t index, const CycleRequest& request) cons
   if (const auto known = runtime_.sources.find(reader_->source(index).name);
       known != runtime_.sources.end()) {
     history.last_full = known->second.last_full;
+    history.failed = !known->second.complete && !known->second.last_error.empty();
     increments = known->second.mode == "incremental";
   }
   ReadOrder order;

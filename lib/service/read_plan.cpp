@@ -9,7 +9,7 @@ source::ReadKind kind_of_read(Occasion occasion, const ReadHistory& history,
   if (occasion == Occasion::ring) return ReadKind::incremental;
   const bool due =
       !history.last_full || *history.last_full > now || now - *history.last_full >= full_every;
-  return due || history.unconfirmed ? ReadKind::full : ReadKind::incremental;
+  return due || history.unconfirmed || history.failed ? ReadKind::full : ReadKind::incremental;
 }
 
 }  // namespace rcptsync::service

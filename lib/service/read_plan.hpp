@@ -23,6 +23,9 @@ struct ReadHistory {
   /// confirms nothing.
   bool unconfirmed = false;
   std::optional<WallTime> last_full;  ///< when the last full read began; nothing: not known
+  /// Its last read failed; if that was an increment that this server can never give, only a full
+  /// read gets on.
+  bool failed = false;
 };
 
 /// Full if the occasion or the source needs it, or if the last one is `schedule.full` ago; a time

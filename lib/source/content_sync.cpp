@@ -281,10 +281,14 @@ Result<Mark> Conversation::mark() {
   if (!marks) {
     if (marks.error().code != Errc::foreign) return marks.error();
     Mark none;
-    none.note = "no incremental reads: " + marks.error().message;
+    if (settings_.incremental) none.note = "no incremental reads: " + marks.error().message;
     return none;
   }
   auto mark = mark_of(*marks);
+  if (!settings_.incremental) {
+    mark.cookie.clear();
+    return mark;
+  }
   const auto attribute = untold(settings_);
   if (!attribute.empty())
     mark.note = fmt::format(

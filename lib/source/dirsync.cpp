@@ -400,6 +400,7 @@ Result<Mark> Conversation::mark() {
   if (!mark.note.empty()) return mark;
   if (auto done = complete_progress(*found, *from); !done) return done.error();
   mark.progress = std::move(found->progress);
+  if (!settings_.incremental) return mark;
   auto obstacle = untraceable(found->root);
   if (!obstacle) return obstacle.error();
   mark.note = *std::move(obstacle);

@@ -54,7 +54,8 @@ class Increments {
  public:
   virtual ~Increments() = default;
 
-  /// The mark of this moment. An error is one of the connection, not of the ability.
+  /// The mark of this moment. With `incremental: off` it only says how far the server has come. An
+  /// error is one of the connection, not of the ability.
   virtual Result<Mark> mark(LdapConnection& connection) = 0;
 
   /// Tells the sink everything that changed since `since`, which an earlier mark() or read() gave;

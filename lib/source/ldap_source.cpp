@@ -79,13 +79,12 @@ class LdapDirectory final : public Source {
     const bool active_directory = type_ == config::SourceType::active_directory;
     if (settings_.filter.empty() && active_directory) settings_.filter = active_directory_filter;
     fingerprint_ = fingerprint(type_, settings_);
-    if (settings_.incremental)
-      increments_ = active_directory ? create_dirsync(settings_) : create_content_sync(settings_);
+    increments_ = active_directory ? create_dirsync(settings_) : create_content_sync(settings_);
   }
 
   Result<Complete> read(const ReadRequest& request, recipient::ObjectSink& sink,
                         std::stop_token stop) override;
-  [[nodiscard]] bool can_watch() const override { return increments_ != nullptr; }
+  [[nodiscard]] bool can_watch() const override { return settings_.incremental; }
   Result<> watch(const WatchRequest& request, const std::function<void()>& ring,
                  std::stop_token stop) override;
 
@@ -112,7 +111,8 @@ class LdapDirectory final : public Source {
   config::LdapSource settings_;
   Authenticator authenticator_{settings_};
   std::string fingerprint_;
-  std::unique_ptr<Increments> increments_;  // none: incremental is off
+  // With incremental: off too: it tells whether a server lags.
+  std::unique_ptr<Increments> increments_;
 };
 
 // The preferred one first, those that lagged last.
@@ -129,7 +129,7 @@ Result<ServerList> LdapDirectory::servers(const LdapCookie& cookie, const std::s
 // Where to go on at that server; nullptr: nowhere.
 const Mark* LdapDirectory::mark_for(const LdapCookie& cookie, const std::string& server) const {
   const bool ours = cookie.mark && cookie.mark_server == server &&
-                    cookie.fingerprint == fingerprint_ && increments_ != nullptr;
+                    cookie.fingerprint == fingerprint_ && settings_.incremental;
   return ours ? &*cookie.mark : nullptr;
 }
 
@@ -187,30 +187,26 @@ Result<Complete> LdapDirectory::read_from(const config::Server& server, const Ta
   if (*gone_on) return **std::move(gone_on);
 
   // Before the read: what changes meanwhile is told twice rather than never.
-  Mark mark;
-  if (increments_) {
-    auto now = increments_->mark(**connection);
-    if (!now && now.error().code == Errc::timeout) {
-      // A server that is slow in this alone can still be read.
-      auto again = LdapConnection::open(settings_, server, task.credentials, stop);
-      if (!again) return again.error();
-      connection = std::move(again);
-      now = Mark{};
-      now->note =
-          "the server did not say in time where it stands, so the next read is a full one, "
-          "too; raise read_timeout, or write incremental: off";
-    }
-    if (!now) return now.error();
-    mark = *std::move(now);
-    if (!mark.note.empty() && mark.note != task.before.note)
-      complete.warnings.push_back(escape(server.uri) + ": " + mark.note);
+  auto mark = increments_->mark(**connection);
+  if (!mark && mark.error().code == Errc::timeout) {
+    // A server that is slow in this alone can still be read.
+    auto again = LdapConnection::open(settings_, server, task.credentials, stop);
+    if (!again) return again.error();
+    connection = std::move(again);
+    mark = Mark{};
+    mark->note =
+        "the server did not say in time where it stands, so the next read is a full one, too; "
+        "raise read_timeout, or write incremental: off";
   }
+  if (!mark) return mark.error();
+  if (settings_.incremental && !mark->note.empty() && mark->note != task.before.note)
+    complete.warnings.push_back(escape(server.uri) + ": " + mark->note);
   const auto totals = read_directory(**connection, type_, settings_, sink);
   if (!totals) return totals.error();
   complete.objects = totals->objects;
   complete.references = totals->references;
   complete.server = server.uri;
-  remember(complete, task, mark);
+  remember(complete, task, *mark);
   return complete;
 }
 
@@ -220,7 +216,8 @@ Result<std::optional<Complete>> LdapDirectory::go_on(LdapConnection& connection,
                                                      recipient::ObjectSink& sink,
                                                      std::vector<std::string>& warnings) const {
   const std::optional<Complete> none;
-  if (task.kind != ReadKind::incremental || !increments_ || !task.before.mark) return none;
+  if (task.kind != ReadKind::incremental || !settings_.incremental || !task.before.mark)
+    return none;
   const auto& server = connection.server().uri;
   const auto* since = mark_for(task.before, server);
   if (since == nullptr) {
@@ -249,7 +246,6 @@ Result<std::optional<Complete>> LdapDirectory::go_on(LdapConnection& connection,
 }
 
 void LdapDirectory::remember(Complete& complete, const Task& task, const Mark& mark) const {
-  if (!increments_) return;
   const auto now =
       std::chrono::duration_cast<std::chrono::seconds>(system_clock().wall().time_since_epoch())
           .count();
@@ -260,7 +256,8 @@ void LdapDirectory::remember(Complete& complete, const Task& task, const Mark& m
 
 Result<> LdapDirectory::watch(const WatchRequest& request, const std::function<void()>& ring,
                               std::stop_token stop) {
-  if (!increments_) return Error{Errc::invalid, "incremental: off, so nobody listens for changes"};
+  if (!settings_.incremental)
+    return Error{Errc::invalid, "incremental: off, so nobody listens for changes"};
   const SigpipeBlock no_sigpipe;
   const auto cookie = parse_ldap_cookie(request.cookie);
   const auto credentials = authenticator_.prepare(stop);

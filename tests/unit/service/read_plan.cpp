@@ -34,6 +34,11 @@ TEST_CASE("a poll confirms removals by a full read") {
   CHECK(plan(Occasion::poll, {true, true, now - 1h}) == ReadKind::full);
 }
 
+TEST_CASE("after a failed read a poll reads in full") {
+  CHECK(plan(Occasion::poll, {true, false, now - 1h, true}) == ReadKind::full);
+  CHECK(plan(Occasion::ring, {true, false, now - 1h, true}) == ReadKind::incremental);
+}
+
 TEST_CASE("a resync is full") {
   CHECK(plan(Occasion::resync, {true, false, now}) == ReadKind::full);
 }
