@@ -28,6 +28,8 @@ class Server(Company):
 
 
 class Lag(unittest.TestCase):
+    options = {}
+
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="rcptsync-lag-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
@@ -39,7 +41,8 @@ class Lag(unittest.TestCase):
         self.first.start()
         trusted = self.folder / "ca.pem"
         trusted.write_text(Path(self.first.ca_file).read_text() + Path(self.replica.ca_file).read_text())
-        source = ldap_source(self.first, servers=[self.first.ldaps_uri, self.replica.ldaps_uri], ca_file=str(trusted))
+        source = ldap_source(self.first, servers=[self.first.ldaps_uri, self.replica.ldaps_uri], ca_file=str(trusted),
+                             **self.options)
         self.daemon = Daemon(self.folder, PROGRAMS, [source], [], schedule={"poll": "1s", "jitter": "0%"})
         self.addCleanup(lambda: self.daemon.process and self.daemon.kill())
         self.daemon.start()
@@ -111,6 +114,12 @@ class Lag(unittest.TestCase):
         self.daemon.signal(signal.SIGUSR1)
         self.wait_polls(1)
         self.assertIsNone(self.daemon.status()["held"])
+
+
+class LagOfFullReads(Lag):
+    """Nothing of it depends on incremental reads."""
+
+    options = {"incremental": "off"}
 
 
 if __name__ == "__main__":
