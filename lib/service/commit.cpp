@@ -302,6 +302,7 @@ class Cycle {
     switch (verdict.action) {
       case sync::GuardVerdict::Action::publish:
         if (auto done = put_rows(); !done) return done;
+        if (input_.additions_only && !candidates_.empty()) return wait_for_all_sources();
         if (auto done = put_removals(); !done) return done;
         return hold({}, std::nullopt);
       case sync::GuardVerdict::Action::hold_removals:
@@ -405,6 +406,14 @@ class Cycle {
     };
     if (before) add(*before, -1);
     if (after) add(*after, +1);
+  }
+
+  // Nobody has to decide anything: the next poll judges what waits as one change. What was held
+  // before stays so until then.
+  Result<> wait_for_all_sources() {
+    auto before = transaction_.hold();
+    if (!before) return before.error();
+    return hold(candidates_, std::move(*before));
   }
 
   Result<> hold(const std::vector<Candidate>& held, std::optional<store::Hold> next) {

@@ -44,6 +44,10 @@ struct CycleInput {
   std::vector<SourceInput> sources;  ///< every source of the configuration
   store::Cause cause = store::Cause::schedule;
   WallTime now{};
+  /// The cycle did not read every source, so what it would remove waits for one that does: an
+  /// address may have moved to a source that was not asked, and many small removals one after the
+  /// other are one large one to the guard.
+  bool additions_only = false;
 };
 
 /// What the state knows of a configured source after a cycle.

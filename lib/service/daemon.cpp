@@ -26,6 +26,9 @@ using namespace std::chrono_literals;
 
 /// The first ring is answered at once, those that follow at most so often.
 constexpr auto ring_interval = 1s;
+/// What rang and could not be read is tried again after so long, doubling.
+constexpr auto ring_retry = std::chrono::seconds(5);
+constexpr auto longest_ring_retry = std::chrono::seconds(300);
 
 void rethrow(std::exception_ptr failure) {
   if (failure) std::rethrow_exception(failure);
@@ -90,12 +93,18 @@ class Daemon {
       notifier_.status("reading sources");
       reading_ = std::stop_source();
       if (stopping()) co_return;
-      co_await engine_.cycle(std::move(request), reading_.get_token());
+      const auto outcome = co_await engine_.cycle(std::move(request), reading_.get_token());
       if (stopping()) co_return;
       if (occasion == Occasion::ring) {
         // One that had to be read in full is not read without a break while it changes.
         const auto ended = system_clock().steady();
         next_ring_ = std::max(began.steady + ring_interval, ended + (ended - began.steady));
+        if (outcome.sources_failed) {
+          next_ring_ = std::max(next_ring_, ended + ring_retry_);
+          ring_retry_ = std::min(2 * ring_retry_, longest_ring_retry);
+        } else {
+          ring_retry_ = ring_retry;
+        }
       } else {
         // Rings do not move the schedule: it is there for what they miss.
         next = moment_at(sync::next_poll(config_->schedule, began.wall, system_random()));
@@ -239,6 +248,7 @@ class Daemon {
   std::stop_source stop_;
   std::stop_source reading_;  ///< ends the reads of the cycle that runs
   SteadyTime next_ring_{};    ///< before that no doorbell starts a cycle
+  std::chrono::seconds ring_retry_ = ring_retry;
   bool resync_asked_ = false, poll_asked_ = false;
   Engine engine_;
 };

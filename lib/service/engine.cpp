@@ -102,6 +102,7 @@ void Engine::hang_bells() {
     bells_ = std::make_unique<Doorbells>(
         io_, sink_,
         Doorbells::Callbacks{[this](const std::string& source) {
+                               if (resting_.contains(source)) return;
                                rung_.insert(source);
                                rang_();
                              },
@@ -111,6 +112,7 @@ void Engine::hang_bells() {
                              }});
   bells_->clear();
   rung_.clear();
+  resting_.clear();
   for (std::size_t i = 0; i < reader_->size(); ++i)
     if (auto source = reader_->made(i); source && source->can_watch())
       bells_->add(reader_->source(i).name, std::move(source));
@@ -177,8 +179,11 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
   input.config = config_.get();
   input.cause = request.cause;
   input.now = system_clock().wall();
+  input.additions_only = request.occasion == Occasion::ring;
   for (std::size_t i = 0; i < reader_->size(); ++i) {
     input.sources.push_back(reader_->input(i, reads->of(i)));
+    // A second look so soon after the first would see what that saw.
+    if (request.occasion == Occasion::ring) input.sources.back().full = false;
     if (const auto* read = reads->of(i); read != nullptr && !read->missed.empty())
       tell_missed(i, *read);
   }
@@ -186,6 +191,10 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
   auto report = co_await offload(worker_, commit);
   if (!report) {
     outcome.sources_failed = true;
+    // What they said is not known here, so they are not what they were at their last read.
+    for (std::size_t i = 0; i < reader_->size(); ++i)
+      if (reads->of(i) != nullptr) reader_->failed(i);
+    note_rings(request, *reads, false);
     const auto& why = report.error().message;
     sink_.emit(failure(EventKind::poll_failed,
                        "the state cannot be written, the table in force stays: " + why, why));
@@ -197,6 +206,7 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
     co_return outcome;
   }
   note_committed(*reads, *report, began_wall);
+  note_rings(request, *reads, true);
   const auto duration =
       std::chrono::duration_cast<std::chrono::microseconds>(system_clock().steady() - began);
   if (report->generation) {
@@ -220,6 +230,24 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
   if (outcome.report.generation) ::malloc_trim(0);
   save();
   co_return outcome;
+}
+
+// What rang and could not be read, or not be committed, rings again.
+void Engine::note_rings(const CycleRequest& request, const Reads& reads, bool committed) {
+  if (request.occasion != Occasion::ring) {
+    resting_.clear();
+    return;
+  }
+  for (std::size_t i = 0; i < reader_->size(); ++i) {
+    const auto* read = reads.of(i);
+    if (read == nullptr) continue;
+    const auto& source = reader_->source(i);
+    const bool directory = std::holds_alternative<config::LdapSource>(source.details);
+    if (!read->verdict || !committed)
+      rung_.insert(source.name);
+    else if (directory && read->verdict->kind == source::ReadKind::full)
+      resting_.insert(source.name);
+  }
 }
 
 void Engine::note_committed(const Reads& reads, const CycleReport& report, WallTime began) {

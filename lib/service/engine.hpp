@@ -77,6 +77,7 @@ class Engine {
   std::vector<std::string> name_missed(std::size_t index, const SourceRead& read);
   Result<> keep_cookies();
   void hang_bells();
+  void note_rings(const CycleRequest& request, const Reads& reads, bool committed);
   void tell(const CycleReport& report, store::Cause cause, std::chrono::microseconds duration);
   void save();
 
@@ -93,6 +94,9 @@ class Engine {
   std::unique_ptr<Reader> reader_;
   NewerCookies kept_cookies_;  ///< as they stand in the file
   std::set<std::string> rung_;
+  /// Sources that answered a ring with a full read: until the next poll their rings are not heard,
+  /// or a busy directory would be read in full without end.
+  std::set<std::string> resting_;
   std::function<void()> rang_;  ///< empty: nothing is watched
   std::unique_ptr<Doorbells> bells_;
   struct Summary {

@@ -119,15 +119,13 @@ FilterNeeds filter_needs(std::string_view filter) {
   for (auto open = filter.find('('); open != std::string_view::npos;
        open = filter.find('(', open + 1)) {
     auto item = filter.substr(open + 1);
-    item = item.substr(item.find_first_not_of(' ') == std::string_view::npos
-                           ? item.size()
-                           : item.find_first_not_of(' '));
+    item.remove_prefix(std::min(item.find_first_not_of(" \t\r\n"), item.size()));
     if (item.empty() || item.front() == '&' || item.front() == '|' || item.front() == '!') continue;
     const auto left = item.substr(0, item.find_first_of("=)"));
     // LDAP_MATCHING_RULE_TRANSITIVE_EVAL and …_DN_WITH_DATA.
     constexpr std::string_view transitive = "1.2.840.113556.1.4.1941";
     if (left.find(transitive) != std::string_view::npos) needs.beyond_object = true;
-    const auto name = ascii_lower(left.substr(0, left.find_first_of(":;<>~ ")));
+    const auto name = ascii_lower(left.substr(0, left.find_first_of(":;<>~ \t\r\n")));
     // Nothing before a matching rule: every attribute. anr: a set that the schema names.
     if (name.empty() || name == "anr")
       needs.beyond_object = true;

@@ -20,6 +20,7 @@
 #include <array>
 
 #include "base/escape.hpp"
+#include "source/active_directory.hpp"
 #include "source/increments.hpp"
 #include "source/ldap_entry.hpp"
 #include "source/ldap_search.hpp"
@@ -36,8 +37,10 @@ constexpr const char* how_to_offer =
     "index entryCSN,entryUUID eq";
 
 // Attributes that change without a change of the entry (a new entryCSN), so that no server tells.
-constexpr std::array<std::string_view, 6> computed_attributes{
-    "memberOf", "isMemberOf", "hasSubordinates", "numSubordinates", "entryDN", "nsRole"};
+constexpr std::array<std::string_view, 7> computed_attributes{
+    "memberOf",        "1.2.840.113556.1.2.102", "isMemberOf",
+    "hasSubordinates", "numSubordinates",        "entryDN",
+    "nsRole"};
 
 Error doubt(std::string message) {
   return {Errc::foreign, std::move(message)};
@@ -45,21 +48,16 @@ Error doubt(std::string message) {
 
 // What `filter` or the wanted attributes depend on that no server tells about; empty: nothing.
 std::string untold(const config::LdapSource& settings) {
-  const auto filter = ascii_lower(settings.filter);
-  if (filter.find(":dn:") != std::string::npos) return ":dn:";
-  for (const auto name : computed_attributes) {
-    const auto in_filter = '(' + ascii_lower(name);
-    for (auto at = filter.find(in_filter); at != std::string::npos;
-         at = filter.find(in_filter, at + 1)) {
-      const auto end = at + in_filter.size();
-      if (end < filter.size() &&
-          std::string_view("=~<>:; ").find(filter[end]) != std::string_view::npos)
-        return std::string(name);
-    }
-    for (const auto* list : {&settings.addresses, &settings.fallback})
-      for (const auto& wanted : *list)
-        if (ascii_equal(wanted, name)) return std::string(name);
-  }
+  if (ascii_lower(settings.filter).find(":dn:") != std::string::npos) return ":dn:";
+  const auto untold = [](std::string_view attribute) {
+    const auto name = attribute.substr(0, attribute.find(';'));
+    return std::any_of(computed_attributes.begin(), computed_attributes.end(),
+                       [&](std::string_view computed) { return ascii_equal(name, computed); });
+  };
+  const auto in_filter = filter_needs(settings.filter).attributes;
+  for (const auto* list : {&in_filter, &settings.addresses, &settings.fallback})
+    for (const auto& attribute : *list)
+      if (untold(attribute)) return attribute;
   return {};
 }
 

@@ -256,7 +256,6 @@ Result<> Tickets::log_in(SteadyTime deadline, const std::stop_token& stop) {
     if (state_->login && state_->made_with == digest &&
         std::chrono::system_clock::now() < state_->login->renew)
       return {};
-    state_->login.reset();
   }
   const auto path = config::resolve(state_->keytab).native();
   auto login = State::run<Login>(
@@ -287,7 +286,8 @@ Result<Ticket> Tickets::for_ldap(const std::string& host, SteadyTime deadline,
 
 void Tickets::forget() {
   const std::lock_guard lock(state_->mutex);
-  state_->login.reset();
+  // Not at once: the source's next server, or a watch beside this read, goes on with it.
+  if (state_->login) state_->login->renew = {};
 }
 
 Error explain_kerberos(std::int32_t code, std::string_view text, std::string_view principal,

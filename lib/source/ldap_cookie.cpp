@@ -174,17 +174,24 @@ std::string fingerprint(config::SourceType type, const config::LdapSource& setti
                      {"fallback", list(settings.fallback)},
                      {"sender_authentication", settings.drop_sender_authentication},
                      {"system_mailboxes", settings.drop_system_mailboxes},
-                     {"system_mailboxes", settings.drop_system_mailboxes},
+                     // Another account may see others, and nobody tells of a change of that.
+                     {"bind", static_cast<int>(settings.bind.method)},
+                     {"user", to_hex(settings.bind.user)},
+                     {"principal", to_hex(settings.bind.principal)},
+                     {"cert_file", to_hex(settings.bind.cert ? settings.bind.cert->name : "")},
                      {"requested", std::move(requested)}};
   return sha256(content.dump()).hex();
 }
 
 std::string lag(const LdapCookie& before, const std::string& server, const Mark& mark,
                 std::int64_t now) {
-  if (mark.origin.empty() || mark.progress.empty()) return {};
   // After a day, or if the clock was wrong, it is over.
   const auto waited = now - before.lagging_since;
   if (before.lagging_since != 0 && (waited < 0 || waited > patience_s)) return {};
+  if (mark.origin.empty() || mark.progress.empty())
+    return before.lagging_since != 0 && has_lagged(before, server)
+               ? fmt::format("{} was behind and does not say how far it is now", escape(server))
+               : std::string{};
   for (const auto& reached : before.reached) {
     const auto found = mark.progress.find(reached.origin);
     if (found != mark.progress.end() && found->second >= reached.value) continue;

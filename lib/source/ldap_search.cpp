@@ -50,7 +50,11 @@ Result<LdapResult> LdapSearcher::run(const Request& request, const std::string& 
                                             during, max_messages)};
     switch (::ldap_msgtype(message->get())) {
       case LDAP_RES_SEARCH_ENTRY:
-        if (auto done = on_entry(message->get()); !done) return done.error();
+        if (auto done = on_entry(message->get()); !done) {
+          // Or libldap would collect the rest of the answer while the connection is used further.
+          ::ldap_abandon_ext(connection_.handle(), *operation, nullptr, nullptr);
+          return done.error();
+        }
         break;
       case LDAP_RES_SEARCH_REFERENCE:
         ++references_;

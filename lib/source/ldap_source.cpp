@@ -183,6 +183,16 @@ Result<Complete> LdapDirectory::read_from(const config::Server& server, const Ta
   }
   Complete complete;
   auto gone_on = go_on(**connection, task, sink, complete.warnings);
+  if (!gone_on && gone_on.error().code == Errc::timeout) {
+    // A server that is slow in this alone can still be read in full.
+    auto again = LdapConnection::open(settings_, server, task.credentials, stop);
+    if (!again) return again.error();
+    connection = std::move(again);
+    sink.restart();
+    complete.warnings.push_back(escape(server.uri) +
+                                " was read in full: " + gone_on.error().message);
+    gone_on = std::optional<Complete>{};
+  }
   if (!gone_on) return gone_on.error();
   if (*gone_on) return **std::move(gone_on);
 
@@ -203,6 +213,12 @@ Result<Complete> LdapDirectory::read_from(const config::Server& server, const Ta
     complete.warnings.push_back(escape(server.uri) + ": " + mark->note);
   const auto totals = read_directory(**connection, type_, settings_, sink);
   if (!totals) return totals.error();
+  if (settings_.bases.size() > 1 && !mark->cookie.empty()) {
+    // Who moved from a base that was still to be read to one that had been was seen in neither.
+    auto moved = increments_->read(**connection, *mark, sink);
+    if (!moved && moved.error().code != Errc::foreign) return moved.error();
+    if (moved && !moved->unseen_gone) *mark = std::move(moved->mark);
+  }
   complete.objects = totals->objects;
   complete.references = totals->references;
   complete.server = server.uri;

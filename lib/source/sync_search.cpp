@@ -55,7 +55,11 @@ Result<SyncSearch::End> SyncSearch::run(const Request& request, const std::strin
     if (!message) return message.error();
     if (::ldap_msgtype(message->get()) == LDAP_RES_SEARCH_RESULT)
       return end(message->get(), during);
-    if (auto taken = take(message->get(), during, handlers); !taken) return taken.error();
+    if (auto taken = take(message->get(), during, handlers); !taken) {
+      // Or libldap would collect the rest of the answer while the connection is used further.
+      ::ldap_abandon_ext(connection_.handle(), *operation, nullptr, nullptr);
+      return taken.error();
+    }
   }
   return doubt(during, fmt::format("more than {} messages; the server does not come to an end",
                                    max_messages));

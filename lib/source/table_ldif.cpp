@@ -113,6 +113,8 @@ class LdifTable {
       dn_ = value;
       return {};
     }
+    // ldifde and csvde exports can be imported again, so each record says that it is to be added.
+    if (ascii_equal(name, "changetype") && ascii_equal(value, "add")) return {};
     if (ascii_equal(name, "changetype") || ascii_equal(name, "control"))
       return broken(line_,
                     "a change record; a table is read from content records, as ldifde -f, "

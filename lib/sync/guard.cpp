@@ -195,6 +195,8 @@ GuardVerdict judge(const config::Guard& settings, const GuardInput& input) {
   Reasons reasons(settings, input);
   if (input.first_table) {
     reasons.unread_sources();
+    reasons.unconfirmed_sources();
+    reasons.behind_sources();
     reasons.canaries_absent();
     reasons.min_recipients();
   } else if (!input.removals.empty()) {

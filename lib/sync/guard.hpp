@@ -64,8 +64,9 @@ struct GuardVerdict {
 /// Rules, in this order, each adding its reason: unread, unhealthy, unconfirmed and lagging
 /// sources; canaries; min_recipients; max_removals; max_removal_percent of the whole and of each
 /// domain with 20 recipients or more, a share counting from 10 removals on; a domain that vanishes
-/// whole, from 10 removals on. A first table is held by unread sources, min_recipients and absent
-/// canaries only. Without candidates nothing is held except a first table.
+/// whole, from 10 removals on. A first table is held by unread, unconfirmed and lagging sources,
+/// min_recipients and absent canaries only. Without candidates nothing is held except a first
+/// table.
 GuardVerdict judge(const config::Guard& settings, const GuardInput& input);
 
 /// SHA-256 over the removals: `address` or `address TAB reject`, one line each, in order.

@@ -625,7 +625,9 @@ class BadInput(Case):
                             ("533", "disabled"), ("701", "expired"), ("773", "change its password"),
                             ("775", "locked")):
             with self.subTest(data=data):
-                self.assert_failed(self.read(self.serve(self.dc, data=data)), "credentials", words, f"data {data}")
+                # Another server may know an account that this one does not, and asking costs nothing.
+                code = "not_found" if data == "525" else "credentials"
+                self.assert_failed(self.read(self.serve(self.dc, data=data)), code, words, f"data {data}")
 
     def test_password_without_encryption(self):
         server = self.serve(self.dc)

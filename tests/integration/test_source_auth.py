@@ -241,7 +241,7 @@ class Kerberos(SourceTest):
 
     def test_tickets_are_renewed(self):
         life = 4
-        daemon = Daemon(FOLDER / "daemon", Path(os.environ["RCPTSYNC_BUILD"]) / "daemon",
+        daemon = Daemon(FOLDER / "daemon", Path(os.environ["RCPTSYNC_BUILD"]) / "bin",
                         [{"name": "corp", **self.source(start_tls=False)}],
                         [{"name": "mx", "host": "mx.example.net", "enabled": False}],
                         recipients={"domains": ["example.com"]})

@@ -282,7 +282,6 @@ class Deadlines(SlapdCase):
         self.assert_whole(answer)
         self.assertEqual(answer.restarts, 1)
         self.assertEqual(answer.fields["server"], self.slapd.uri)
-        self.assertEqual(len(answer.warnings), 1)
         self.assertIn(self.silent.ldaps_uri, answer.warnings[0])
 
     def test_server_lost_in_the_middle_leaves_nothing_behind(self):
@@ -295,7 +294,8 @@ class Deadlines(SlapdCase):
     def test_preferred_server_first(self):
         answer = self.read(self.silent.uri, self.slapd.uri, preferred=self.slapd.uri)
         self.assert_whole(answer)
-        self.assertEqual((answer.restarts, answer.warnings), (0, []))
+        self.assertEqual(answer.restarts, 0)
+        self.assertNotIn(self.silent.uri, str(answer.warnings))
 
     def test_all_servers_failed_and_each_is_named(self):
         answer = self.read(self.silent.uri, self.silent.ldaps_uri, connect_timeout=1)
@@ -506,7 +506,9 @@ class Faults(unittest.TestCase):
                 server = self.serve()
                 server.bind_answer = (49, "80090308: LdapErr: DSID-0C09041C, comment: "
                                           f"AcceptSecurityContext error, data {data}, v4563\0")
-                self.assert_failed(self.read(server), "credentials", words)
+                # Another server may know an account that this one does not, and asking costs nothing.
+                code = "not_found" if data == "525" else "credentials"
+                self.assert_failed(self.read(server), code, words)
 
     def test_encryption_demanded(self):
         server = self.serve()
@@ -544,7 +546,7 @@ class Ranges(unittest.TestCase):
                 self.assertEqual(sorted(many.smtp),
                                  sorted(f"many{i}@example.com" for i in range(values)))
 
-    def test_shortened_meanwhile_fails_the_read(self):
+    def test_shortened_meanwhile_is_read_as_it_is_now(self):
         server = self.directory(1700)
 
         def shorten(connection, page):
@@ -554,8 +556,9 @@ class Ranges(unittest.TestCase):
                 "proxyAddresses": attributes["proxyAddresses"][:10]}
         server.on_page(2, shorten)
         answer = self.read(server)
-        self.assertFalse(answer.complete)
-        self.assertIn("changed while it was read", answer.message)
+        self.assertTrue(answer.complete, answer.message)
+        many = next(o for o in answer.objects if "Person 40," in o.origin)
+        self.assertEqual(len(many.smtp), 10)
 
     def test_renamed_meanwhile_fails_the_read(self):
         server = self.directory(1700)

@@ -198,6 +198,8 @@ class FaultServer:
             sock.close()
 
     def _answer(self, connection, number, tag, contents, controls):
+        if tag == 0x50:  # abandon: its contents are a number, not elements
+            return True
         parts = list(elements(contents))
         if tag == 0x60:
             self.binds.append(parts[1][1].decode())

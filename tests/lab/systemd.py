@@ -27,7 +27,7 @@ from pathlib import Path
 SUITE = "bookworm"
 # What the programs are linked with, what a boot needs, and tools for looking at the result.
 PACKAGES = ("systemd,systemd-sysv,dbus,procps,libnss-systemd,man-db,"
-            "libfmt9,libidn2-0,libldap-2.5-0,liblmdb0,libre2-9,libssh2-1,libssl3,libstdc++6,"
+            "libc-ares2,libfmt9,libgssapi-krb5-2,libidn2-0,libkrb5-3,libldap-2.5-0,liblmdb0,libre2-9,libssh2-1,libssl3,libstdc++6,"
             "libsystemd0,libunistring2,libxxhash0,libyaml-cpp0.7")
 
 # Runs as pid 1 of the new namespaces: mounts what a machine has, changes the root, becomes systemd.

@@ -243,9 +243,10 @@ TEST_CASE("a ring reads only the source that rang, and the others stand as they 
   REQUIRE(outcome.report.generation);
   CHECK(outcome.report.generation->cause == store::Cause::notification);
   CHECK(outcome.report.generation->added == 1);
-  CHECK(outcome.report.generation->removed == 1);
+  CHECK(outcome.report.generation->removed == 0);
+  CHECK_FALSE(outcome.report.hold);
   CHECK(house.directories["other"].asked.size() == 1);
-  CHECK(house.cycle().report.generation->removed == 1);
+  CHECK(house.cycle().report.generation->removed == 2);
 
   house.directories["other"].up = false;
   house.cycle();

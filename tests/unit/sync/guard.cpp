@@ -209,6 +209,9 @@ TEST_CASE("a first table waits for every source, for min_recipients and for the 
   SECTION("an unread source") {
     change.input.unread_sources = names;
   }
+  SECTION("a source that changed its server") {
+    change.input.unconfirmed_sources = names;
+  }
   SECTION("too few recipients") {
     change.input.supply_after = 0;
   }
@@ -225,7 +228,6 @@ TEST_CASE("a first table is not held by rules about removals") {
   Change change(600, 1000);
   change.input.first_table = true;
   change.input.unhealthy_sources = names;
-  change.input.unconfirmed_sources = names;
   change.input.canaries_lost = names;
   CHECK(change.verdict().action == Action::publish);
 }

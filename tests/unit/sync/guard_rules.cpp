@@ -31,7 +31,8 @@ Action expected(const World& world, std::uint64_t max_removals, const Percent& p
                 std::uint64_t min_recipients) {
   const bool too_few = world.supply_after < min_recipients;
   if (world.first)
-    return world.unread || too_few || world.canary ? Action::hold_all : Action::publish;
+    return world.unread || world.unconfirmed || too_few || world.canary ? Action::hold_all
+                                                                        : Action::publish;
   const auto removals = world.removals_a + world.removals_b;
   if (removals == 0) return Action::publish;
   if (world.unread || world.unhealthy || world.unconfirmed || world.canary || too_few)
