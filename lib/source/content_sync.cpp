@@ -49,15 +49,12 @@ Error doubt(std::string message) {
 // What `filter` or the wanted attributes depend on that no server tells about; empty: nothing.
 std::string untold(const config::LdapSource& settings) {
   if (ascii_lower(settings.filter).find(":dn:") != std::string::npos) return ":dn:";
-  const auto untold = [](std::string_view attribute) {
-    const auto name = attribute.substr(0, attribute.find(';'));
-    return std::any_of(computed_attributes.begin(), computed_attributes.end(),
-                       [&](std::string_view computed) { return ascii_equal(name, computed); });
-  };
   const auto in_filter = filter_needs(settings.filter).attributes;
   for (const auto* list : {&in_filter, &settings.addresses, &settings.fallback})
     for (const auto& attribute : *list)
-      if (untold(attribute)) return attribute;
+      for (const auto computed : computed_attributes)
+        if (ascii_equal(attribute.substr(0, attribute.find(';')), computed))
+          return std::string(computed);
   return {};
 }
 
