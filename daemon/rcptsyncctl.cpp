@@ -5,17 +5,18 @@
 #include "journal/journal.hpp"
 #include "service/operator.hpp"
 #include "service/prune.hpp"
+#include "service/startup.hpp"
 
 int main(int argc, char** argv) {
   using namespace rcptsync;
 
-  service::OperatorOptions options;
+  bool json = false;
   std::string config_file = "/etc/rcptsync/rcptsync.yaml";
   CLI::App app{"Shows what rcptsyncd knows and does."};
   app.add_option("--config,-c", config_file, "configuration file")
       ->type_name("FILE")
       ->capture_default_str();
-  app.add_flag("--json", options.json, "one JSON document");
+  app.add_flag("--json", json, "one JSON document");
   app.set_version_flag("--version", RCPTSYNC_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
@@ -62,15 +63,17 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? service::exit_ok : service::exit_usage;
   }
-  options.config_file = config_file;
   if (*prune) {
     pruning.config_file = config_file;
-    pruning.json = options.json;
+    pruning.json = json;
     return service::prune_directory(pruning, std::cout, *journal::create_sink(Priority::notice));
   }
   const auto errors = journal::create_sink(Priority::warning);
-  if (*status) return service::print_status(options, std::cout, *errors);
-  if (*diff) return service::print_diff(options, from, to, std::cout, *errors);
-  if (*why) return service::print_why(options, address, std::cout, *errors);
-  return service::print_table(options, target, access, std::cout, *errors);
+  const auto opened = service::start_reader(config_file, *errors);
+  if (opened.code != service::exit_ok) return opened.code;
+  const service::OperatorContext context{*opened.config, opened.store.get(), *errors, json};
+  if (*status) return service::print_status(context, std::cout);
+  if (*diff) return service::print_diff(context, from, to, std::cout);
+  if (*why) return service::print_why(context, address, std::cout);
+  return service::print_table(context, target, access, std::cout);
 }

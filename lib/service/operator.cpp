@@ -9,7 +9,6 @@
 
 #include "base/escape.hpp"
 #include "service/difference.hpp"
-#include "service/startup.hpp"
 #include "service/status_report.hpp"
 #include "service/target_tables.hpp"
 #include "service/why.hpp"
@@ -23,27 +22,6 @@ using nlohmann::json;
 ExitCode fail(EventSink& errors, const Error& error) {
   errors.emit({EventKind::diagnostic, Priority::error, error.message});
   return exit_failed;
-}
-
-struct Opened {
-  std::shared_ptr<const config::Config> config;
-  std::unique_ptr<store::Store> store;
-  ExitCode code = exit_ok;
-};
-
-Opened open_state(const OperatorOptions& options, EventSink& errors) {
-  Opened opened;
-  opened.config = load_configuration(options.config_file, errors);
-  if (!opened.config) {
-    opened.code = exit_configuration;
-    return opened;
-  }
-  auto store = store::open_reader(opened.config->state_dir);
-  if (store)
-    opened.store = std::move(*store);
-  else if (store.error().code != Errc::not_found)
-    opened.code = fail(errors, store.error());
-  return opened;
 }
 
 Error no_state(const config::Config& config) {
@@ -154,29 +132,25 @@ void print_json(std::ostream& out, const Difference& difference) {
 
 }  // namespace
 
-ExitCode print_status(const OperatorOptions& options, std::ostream& out, EventSink& errors) {
-  const auto opened = open_state(options, errors);
-  if (opened.code != exit_ok) return opened.code;
-  const auto report = gather_status(*opened.config, opened.store.get(), system_clock().wall());
-  if (!report) return fail(errors, report.error());
-  options.json ? print_status_json(out, *report) : print_status_text(out, *report);
+ExitCode print_status(const OperatorContext& context, std::ostream& out) {
+  const auto report = gather_status(context.config, context.store, system_clock().wall());
+  if (!report) return fail(context.errors, report.error());
+  context.json ? print_status_json(out, *report) : print_status_text(out, *report);
   return report->failing() ? exit_failed : report->holding() ? exit_held : exit_ok;
 }
 
-ExitCode print_diff(const OperatorOptions& options, std::optional<std::uint64_t> from,
-                    std::optional<std::uint64_t> to, std::ostream& out, EventSink& errors) {
-  const auto opened = open_state(options, errors);
-  if (opened.code != exit_ok) return opened.code;
-  if (!opened.store) return fail(errors, no_state(*opened.config));
+ExitCode print_diff(const OperatorContext& context, std::optional<std::uint64_t> from,
+                    std::optional<std::uint64_t> to, std::ostream& out) {
+  if (!context.store) return fail(context.errors, no_state(context.config));
   Difference difference;
-  const auto read = opened.store->read([&](store::View& view) -> Result<> {
+  const auto read = context.store->read([&](store::View& view) -> Result<> {
     auto found = find_difference(view, from, to);
     if (!found) return found.error();
     difference = std::move(*found);
     return {};
   });
-  if (!read) return fail(errors, read.error());
-  if (options.json) {
+  if (!read) return fail(context.errors, read.error());
+  if (context.json) {
     print_json(out, difference);
   } else {
     fmt::print(out, "{}\n", difference.title);
@@ -186,47 +160,43 @@ ExitCode print_diff(const OperatorOptions& options, std::optional<std::uint64_t>
   return exit_ok;
 }
 
-ExitCode print_table(const OperatorOptions& options, const std::string& name, bool access,
-                     std::ostream& out, EventSink& errors) {
-  const auto opened = open_state(options, errors);
-  if (opened.code != exit_ok) return opened.code;
-  if (!opened.store) return fail(errors, no_state(*opened.config));
+ExitCode print_table(const OperatorContext& context, const std::string& name, bool access,
+                     std::ostream& out) {
+  if (!context.store) return fail(context.errors, no_state(context.config));
   recipient::TableSettings settings;  // without a name: the whole table in format postfix
   if (!name.empty()) {
     const config::Target* target = nullptr;
-    for (const auto& candidate : opened.config->targets)
+    for (const auto& candidate : context.config.targets)
       if (candidate.name == name) target = &candidate;
     if (target == nullptr)
-      return fail(errors, {Errc::not_found, fmt::format("no target is named {}", escape(name))});
-    settings = table_settings(*opened.config, *target);
+      return fail(context.errors,
+                  {Errc::not_found, fmt::format("no target is named {}", escape(name))});
+    settings = table_settings(context.config, *target);
   }
   settings.with_access = settings.with_access || access;
-  const auto read = opened.store->read([&](store::View& view) -> Result<> {
+  const auto read = context.store->read([&](store::View& view) -> Result<> {
     const auto made = make_target_tables(view, settings);
     if (!made) return made.error();
     if (made->generation == 0) return Error{Errc::not_found, "there is no table yet"};
     out << (access ? made->tables.access : made->tables.recipients).bytes;
     return {};
   });
-  if (!read) return fail(errors, read.error());
+  if (!read) return fail(context.errors, read.error());
   out.flush();
   return out ? exit_ok : exit_failed;
 }
 
-ExitCode print_why(const OperatorOptions& options, const std::string& address, std::ostream& out,
-                   EventSink& errors) {
-  const auto opened = open_state(options, errors);
-  if (opened.code != exit_ok) return opened.code;
-  if (!opened.store) return fail(errors, no_state(*opened.config));
+ExitCode print_why(const OperatorContext& context, const std::string& address, std::ostream& out) {
+  if (!context.store) return fail(context.errors, no_state(context.config));
   WhyReport report;
-  const auto read = opened.store->read([&](store::View& view) -> Result<> {
-    auto gathered = gather_why(view, *opened.config, address);
+  const auto read = context.store->read([&](store::View& view) -> Result<> {
+    auto gathered = gather_why(view, context.config, address);
     if (!gathered) return gathered.error();
     report = std::move(*gathered);
     return {};
   });
-  if (!read) return fail(errors, read.error());
-  options.json ? print_why_json(out, report) : print_why_text(out, report);
+  if (!read) return fail(context.errors, read.error());
+  context.json ? print_why_json(out, report) : print_why_text(out, report);
   return report.verdict == WhyReport::Verdict::listed ? exit_ok : exit_not_listed;
 }
 

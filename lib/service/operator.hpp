@@ -1,38 +1,45 @@
-// operator — what rcptsyncctl answers, read from the state itself, with or without a running
-// daemon.
+// operator — what rcptsyncctl answers: read from the state itself, by the tool or by the daemon for
+// a member of its group.
 #pragma once
 
-#include <filesystem>
+#include <cstddef>
 #include <iosfwd>
 #include <optional>
 #include <string>
 
 #include "base/event.hpp"
+#include "config/config.hpp"
 #include "service/exit_code.hpp"
+#include "store/store.hpp"
 
 namespace rcptsync::service {
 
-struct OperatorOptions {
-  std::filesystem::path config_file;
-  bool json = false;
+/// What every answer is made of. The tool fills it from the files, the daemon from what it has open
+/// when it answers a member of the group; the answer is the same.
+struct OperatorContext {
+  const config::Config& config;
+  store::Store* store = nullptr;  ///< null: there is no state yet
+  EventSink& errors;              ///< what goes to standard error
+  bool json = false;              ///< one JSON document
+  std::size_t width = 80;         ///< columns of the reader's terminal
+  bool colour = false;            ///< the reader's terminal has it
 };
 
 /// Sources, generation, held change, targets. exit_held while the guard holds something,
 /// exit_failed while a source or target fails.
-ExitCode print_status(const OperatorOptions& options, std::ostream& out, EventSink& errors);
+ExitCode print_status(const OperatorContext& context, std::ostream& out);
 
 /// `from` and `to` generations; only `from`: what that generation changed; none: the held change,
 /// else the last one.
-ExitCode print_diff(const OperatorOptions& options, std::optional<std::uint64_t> from,
-                    std::optional<std::uint64_t> to, std::ostream& out, EventSink& errors);
+ExitCode print_diff(const OperatorContext& context, std::optional<std::uint64_t> from,
+                    std::optional<std::uint64_t> to, std::ostream& out);
 
 /// The exact bytes that the target gets; without a name the whole table in format postfix.
 /// `access`: the access table.
-ExitCode print_table(const OperatorOptions& options, const std::string& target, bool access,
-                     std::ostream& out, EventSink& errors);
+ExitCode print_table(const OperatorContext& context, const std::string& target, bool access,
+                     std::ostream& out);
 
 /// Why an address is listed or not. exit_not_listed if the targets do not accept it.
-ExitCode print_why(const OperatorOptions& options, const std::string& address, std::ostream& out,
-                   EventSink& errors);
+ExitCode print_why(const OperatorContext& context, const std::string& address, std::ostream& out);
 
 }  // namespace rcptsync::service

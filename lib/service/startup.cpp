@@ -75,4 +75,21 @@ Startup start_owner(const std::filesystem::path& file, EventSink& sink) {
   return startup;
 }
 
+Startup start_reader(const std::filesystem::path& file, EventSink& sink) {
+  Startup startup;
+  startup.config = load_configuration(file, sink);
+  if (!startup.config) {
+    startup.code = exit_configuration;
+    return startup;
+  }
+  auto store = store::open_reader(startup.config->state_dir);
+  if (store) {
+    startup.store = std::move(*store);
+  } else if (store.error().code != Errc::not_found) {
+    sink.emit({EventKind::diagnostic, Priority::error, store.error().message});
+    startup.code = exit_failed;
+  }
+  return startup;
+}
+
 }  // namespace rcptsync::service

@@ -29,6 +29,9 @@ struct Startup {
 /// there.
 Startup start_owner(const std::filesystem::path& file, EventSink& sink);
 
+/// Configuration and state for reading. The store stays empty if there is no state yet.
+Startup start_reader(const std::filesystem::path& file, EventSink& sink);
+
 /// The exit code for an error of opening the state.
 ExitCode exit_code_of(const Error& error);
 
