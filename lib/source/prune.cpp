@@ -1,7 +1,6 @@
 #include "source/prune.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -10,11 +9,10 @@
 
 #include "base/escape.hpp"
 #include "recipient/address.hpp"
-#include "source/ldap_bind.hpp"
 #include "source/ldap_errors.hpp"
 #include "source/ldap_read.hpp"
 #include "source/ldap_source.hpp"
-#include "source/server_list.hpp"
+#include "source/open_any.hpp"
 #include "source/sigpipe.hpp"
 
 namespace rcptsync::source {
@@ -158,26 +156,10 @@ Result<std::unique_ptr<Pruner>> Pruner::open(const config::Source& source,
   auto effective = source;
   effective.details = pruner->settings_;
   if (const auto usable = create_ldap_source(effective); !usable) return usable.error();
-  const auto credentials = Authenticator(pruner->settings_).prepare(stop);
-  if (!credentials) return credentials.error();
-  const auto list = servers_of(pruner->settings_, pruner->type_, preferred, stop);
-  if (!list) return list.error();
-  std::vector<std::string> failures;
-  Errc code = Errc::internal;
-  for (const auto& server : list->servers) {
-    pruner->server_ = server;
-    auto connection = LdapConnection::open(pruner->settings_, pruner->server_, **credentials, stop);
-    if (connection) {
-      pruner->connection_ = std::move(*connection);
-      return pruner;
-    }
-    if (failures.empty() || connection.error().code == Errc::credentials)
-      code = connection.error().code;
-    failures.push_back(connection.error().within(escape(server.uri)).message);
-    // Each further attempt with a wrong password would count towards the account's lockout.
-    if (code == Errc::credentials) break;
-  }
-  return Error{code, fmt::format("{}", fmt::join(failures, "; "))};
+  auto connection = open_any(pruner->settings_, pruner->type_, preferred, pruner->server_, stop);
+  if (!connection) return connection.error();
+  pruner->connection_ = std::move(*connection);
+  return pruner;
 }
 
 Result<std::vector<PruneObject>> Pruner::find(const std::set<std::string, std::less<>>& domains) {
