@@ -186,9 +186,10 @@ struct History {
 };
 
 struct Notify {
-  std::string command;
-  std::uint32_t failing_polls = 3;
-  Seconds behind{900};
+  std::vector<std::string> command;  ///< path and arguments; empty: nobody is told
+  std::uint32_t failing_polls = 3;   ///< 0: never
+  Seconds behind{900};               ///< 0: never
+  int line = 0;
 };
 
 struct Config {

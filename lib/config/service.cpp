@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "config/command_line.hpp"
 #include "config/sections.hpp"
 #include "config/values.hpp"
 
@@ -34,7 +35,16 @@ void read_history(const Value& value, History& history) {
 
 void read_notify(const Value& value, Notify& notify) {
   Map map(value);
-  map.read("command", notify.command, [](const Value& command) { return command.command(); });
+  notify.line = value.line();
+  map.read("command", notify.command,
+           [](const Value& command) -> std::optional<std::vector<std::string>> {
+             const auto text = command.command();
+             if (!text) return {};
+             auto words = split_command(*text);
+             if (words) return *std::move(words);
+             command.error(words.error().message);
+             return {};
+           });
   map.read("failing_polls", notify.failing_polls, count<std::uint32_t>());
   map.read("behind", notify.behind, duration(Seconds{0}, 366 * day));
   map.finish();

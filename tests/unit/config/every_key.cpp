@@ -218,7 +218,7 @@ metrics_file: m.prom
   CHECK(config.targets.at(1).verify.smtp_host == "::1");
   CHECK(config.targets.at(1).verify.smtp_port == 26);
   CHECK(config.rollout.canary == Lines{"a"});
-  CHECK(config.notify.command == "/bin/alert");
+  CHECK(config.notify.command == Lines{"/bin/alert"});
   CHECK(config.metrics_file == "/etc/rcptsync/m.prom");
 }
 
