@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "folder.hpp"
 #include "recipient/table.hpp"
 #include "service/commit.hpp"
 #include "service/target_tables.hpp"
@@ -19,21 +19,6 @@
 #include "sync/object_table.hpp"
 
 namespace rcptsync::service::test {
-
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "rcptsync-XXXXXX").native();
-    path_ = ::mkdtemp(name.data());
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// A source that a test can change, break and move to another server.
 struct FakeSource {
