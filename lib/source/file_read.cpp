@@ -9,15 +9,13 @@
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 
 #include "base/escape.hpp"
 #include "base/handle.hpp"
-#include "base/time.hpp"
 
 namespace rcptsync::source {
 namespace {
-
-using namespace std::chrono_literals;
 
 constexpr std::size_t step = 1 << 20;
 
@@ -73,52 +71,51 @@ Error stopped() {
   return {Errc::cancelled, "the read was stopped"};
 }
 
-/// One reading from the first byte to the last. Nothing if the file changed meanwhile.
-Result<bool> read_once(const std::string& path, const FileLimits& limits,
-                       const std::stop_token& stop, FileContent& content) {
+/// One reading from the first byte to the last, into `bytes`, or for its digest alone. Nothing if
+/// the file changed meanwhile.
+Result<std::optional<FileVersion>> read_once(const std::string& path, const FileLimits& limits,
+                                             const std::stop_token& stop, std::string* bytes) {
   const auto before = look(path);  // so that opening never touches a device or hangs on a FIFO
   if (!before) return before.error();
+  // Opening also is what makes NFS ask its server for the size and the times (close-to-open).
   const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
   if (!file) return failed(errno, "open", path);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return failed(errno, "look at", path);
   if (auto good = acceptable(status); !good) return good.error();
-  content.stamp = stamp_of(status);
-  if (content.stamp.size > limits.size)
-    return Error{Errc::limit, fmt::format("it has {} bytes; at most {} are read",
-                                          content.stamp.size, limits.size)};
+  FileVersion version{stamp_of(status), {}};
+  const auto size = version.stamp.size;
+  if (size > limits.size)
+    return Error{Errc::limit,
+                 fmt::format("it has {} bytes; at most {} are read", size, limits.size)};
   Sha256 hash;
-  auto& bytes = content.bytes;
-  bytes.clear();
+  std::string step_alone;
+  auto& into = bytes != nullptr ? *bytes : step_alone;
+  into.clear();
+  std::uint64_t had = 0;
   for (;;) {
     if (stop.stop_requested()) return stopped();
-    const auto had = bytes.size();
+    if (bytes == nullptr) into.clear();
+    const auto kept = into.size();
     // One byte more than the size said, so that growth is seen.
-    const auto left = content.stamp.size - std::min<std::uint64_t>(had, content.stamp.size);
-    bytes.resize(had + std::min<std::uint64_t>(left + 1, step));
-    const auto got = ::read(file.get(), bytes.data() + had, bytes.size() - had);
+    into.resize(kept + std::min<std::uint64_t>(size - had + 1, step));
+    const auto got = ::read(file.get(), into.data() + kept, into.size() - kept);
     const int number = errno;
-    bytes.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    into.resize(kept + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     if (got < 0 && number == EINTR) continue;
     if (got < 0) return failed(number, "read", path);
     if (got == 0) break;
-    if (bytes.size() > content.stamp.size) return false;
-    hash.update(std::string_view(bytes).substr(had));
+    had += static_cast<std::uint64_t>(got);
+    if (had > size) return std::nullopt;
+    hash.update(std::string_view(into).substr(kept));
   }
-  content.digest = hash.finish();
+  version.digest = hash.finish();
   if (::fstat(file.get(), &status) != 0) return failed(errno, "look at", path);
   const auto after = look(path);
   if (!after) return after.error();
-  return content.stamp == stamp_of(status) && content.stamp == *after &&
-         bytes.size() == content.stamp.size;
-}
-
-// How long a file has to be watched on until it has been left alone long enough. One with a time in
-// the future, from a clock that is ahead, is watched as long as one of this moment.
-std::chrono::nanoseconds unsettled(const FileStamp& stamp, std::chrono::nanoseconds quiet) {
-  const auto age =
-      system_clock().wall().time_since_epoch() - std::chrono::nanoseconds(stamp.modified);
-  return std::clamp<std::chrono::nanoseconds>(quiet - age, 0ns, quiet);
+  if (had != size || version.stamp != stamp_of(status) || version.stamp != *after)
+    return std::nullopt;
+  return version;
 }
 
 }  // namespace
@@ -130,19 +127,17 @@ Result<FileStamp> look_at(const std::string& path) {
 }
 
 Result<FileContent> read_settled(const std::string& path, const FileLimits& limits,
-                                 const std::stop_token& stop) {
+                                 const std::stop_token& stop, const IsKnown& known) {
   FileContent content;
   for (unsigned attempt = 0; attempt < limits.attempts; ++attempt) {
-    const auto whole = read_once(path, limits, stop, content);
-    if (!whole) return whole.error().within(escape(path));
-    auto wait = unsettled(content.stamp, limits.quiet);
-    if (*whole && wait == 0ns) return content;
-    if (!*whole) wait = limits.quiet;
-    if (!pause(wait, stop)) return stopped().within(escape(path));
-    if (!*whole) continue;
-    const auto now = look(path);
-    if (!now) return now.error().within(escape(path));
-    if (*now == content.stamp) return content;
+    const auto first = read_once(path, limits, stop, &content.bytes);
+    if (!first) return first.error().within(escape(path));
+    if (*first && known && known(**first)) return FileContent{**first, std::move(content.bytes)};
+    if (!pause(limits.quiet, stop)) return stopped().within(escape(path));
+    if (!*first) continue;
+    const auto second = read_once(path, limits, stop, nullptr);
+    if (!second) return second.error().within(escape(path));
+    if (*second == *first) return FileContent{**first, std::move(content.bytes)};
   }
   return Error{
       Errc::busy,

@@ -2,22 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 
 #include "base/digest.hpp"
 #include "base/escape.hpp"
 #include "recipient/rules.hpp"
 #include "source/file_watch.hpp"
+#include "source/text_lines.hpp"
 
 namespace rcptsync::source {
 namespace {
 
 // Raised when a parser makes something else of the same bytes.
-constexpr int parser_version = 1;
+constexpr int parser_version = 2;
 
 std::string to_text(const FileStamp& stamp) {
   return fmt::format("{} {} {} {} {}", stamp.device, stamp.inode, stamp.size, stamp.modified,
                      stamp.changed);
+}
+
+std::string to_text(const FileVersion& version) {
+  return to_text(version.stamp) + ' ' + version.digest.hex();
 }
 
 class FileSource final : public Source {
@@ -43,8 +49,12 @@ class FileSource final : public Source {
     }
 
     std::vector<FileContent> contents;
-    for (const auto& file : plan_.files) {
-      auto content = read_settled(file.path, limits_, stop);
+    const auto known = versions_in(request.cookie);
+    for (std::size_t i = 0; i < plan_.files.size(); ++i) {
+      const auto is_known = [&](const FileVersion& version) {
+        return i < known.size() && known[i] == to_text(version);
+      };
+      auto content = read_settled(plan_.files[i].path, limits_, stop, is_known);
       if (!content) return content.error();
       contents.push_back(std::move(*content));
     }
@@ -102,8 +112,8 @@ class FileSource final : public Source {
     auto text = fingerprint_;
     std::string digests;
     for (const auto& content : contents) {
-      text += to_text(content.stamp) + '\n';
-      digests += content.digest.hex() + ' ';
+      text += to_text(content.version.stamp) + '\n';
+      digests += content.version.digest.hex() + ' ';
     }
     return text + digests + '\n';
   }
@@ -114,6 +124,25 @@ class FileSource final : public Source {
     cookie.remove_suffix(1);
     const auto last = cookie.rfind('\n');
     return fingerprint_ + std::string(cookie.substr(last + 1));
+  }
+
+  /// What the last good read believed of each file, as to_text(); empty if the cookie is not one of
+  /// these settings.
+  [[nodiscard]] std::vector<std::string> versions_in(std::string_view cookie) const {
+    if (!cookie.starts_with(fingerprint_)) return {};
+    TextLines lines(cookie.substr(fingerprint_.size()));
+    std::vector<std::string> versions;
+    while (versions.size() < plan_.files.size() && lines.next())
+      versions.emplace_back(lines.line());
+    if (!lines.next()) return {};
+    auto digests = lines.line();
+    for (auto& version : versions) {
+      const auto end = std::min(digests.find(' '), digests.size());
+      version += ' ';
+      version += digests.substr(0, end);
+      digests.remove_prefix(std::min(end + 1, digests.size()));
+    }
+    return versions;
   }
 
   static Complete unchanged(std::string cookie) {
@@ -136,11 +165,10 @@ std::unique_ptr<Source> create_file_source(FileSourcePlan plan, FileLimits limit
 }
 
 std::vector<std::string> check_files(const FileSourcePlan& plan) {
-  FileLimits at_once;
-  at_once.quiet = std::chrono::milliseconds(0);
+  const auto at_once = [](const FileVersion&) { return true; };
   std::vector<std::string> faults;
   for (const auto& file : plan.files) {
-    auto content = read_settled(file.path, at_once, {});
+    auto content = read_settled(file.path, {}, {}, at_once);
     if (!content) {
       faults.push_back(fmt::format("{}: {}", file.key, content.error().message));
       continue;

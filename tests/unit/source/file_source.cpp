@@ -1,11 +1,13 @@
 #include "source/file_source.hpp"
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <thread>
 
+#include "base/handle.hpp"
 #include "catch.hpp"
 #include "files.hpp"
 #include "source/accounts.hpp"
@@ -47,7 +49,7 @@ bool eventually(const std::function<bool()>& condition) {
 TEST_CASE("a full read tells every line, with file and line as origin") {
   const Folder folder;
   const auto path = folder.write("t", "# x\nada@example.com\nbob@example.com OK\n");
-  folder.age("t");
+  folder.set_time("t", -86400);
   Seen seen;
   const auto complete = full(*table(path), seen);
   REQUIRE(complete);
@@ -93,11 +95,11 @@ TEST_CASE("an incremental read of unchanged files says that nothing changed") {
     CHECK(again.objects.empty());
   }
   SECTION("changed without another size, and with its old time") {
-    folder.age("t");
+    folder.set_time("t", -86400);
     complete = full(*source, seen);
     REQUIRE(complete);
     folder.write("t", "bob@example.com\n");
-    folder.age("t");
+    folder.set_time("t", -86400);
     const auto changed = incremental(*source, again, complete->cookie);
     REQUIRE(changed);
     CHECK(changed->kind == ReadKind::full);
@@ -175,15 +177,80 @@ TEST_CASE("a file is believed only after it was left alone") {
   const Folder folder;
   const auto path = folder.write("t", "ada@example.com\n");
   Seen seen;
-  SECTION("a new one is waited for") {
-    const auto began = std::chrono::steady_clock::now();
-    REQUIRE(full(*table(path, {.quiet = 300ms}), seen));
-    CHECK(std::chrono::steady_clock::now() - began > 200ms);
+  SECTION("whatever its times say, it is looked at twice") {
+    for (const std::int64_t away : {-86400, -10, 0, 10, 86400}) {
+      folder.set_time("t", away);
+      const auto began = std::chrono::steady_clock::now();
+      REQUIRE(full(*table(path, {.quiet = 200ms}), seen));
+      CHECK(std::chrono::steady_clock::now() - began >= 200ms);
+    }
   }
-  SECTION("one with a time in the future too, and not for ever") {
-    timespec times[2] = {{0, UTIME_OMIT}, {::time(nullptr) + 86400, 0}};
-    REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
-    CHECK(full(*table(path), seen));
+  SECTION("the one that the last read believed is not waited for, be the read full or not") {
+    const auto source = table(path, {.quiet = 60s, .attempts = 1});
+    const auto believed = full(*table(path), seen);
+    REQUIRE(believed);
+    for (const auto kind : {ReadKind::full, ReadKind::incremental}) {
+      const auto read = source->read({kind, believed->cookie, {}}, seen, {});
+      REQUIRE(read);
+      CHECK(read->kind == kind);
+    }
+  }
+  SECTION("every change of it is waited for") {
+    const auto believed = full(*table(path), seen);
+    REQUIRE(believed);
+    SECTION("other bytes") {
+      folder.write("t", "bob@example.com\n");
+    }
+    SECTION("another time") {
+      folder.set_time("t", -3600);
+    }
+    SECTION("another file with the same bytes") {
+      folder.replace("t", "ada@example.com\n");
+    }
+    for (const auto kind : {ReadKind::full, ReadKind::incremental}) {
+      const auto began = std::chrono::steady_clock::now();
+      REQUIRE(table(path, {.quiet = 200ms})->read({kind, believed->cookie, {}}, seen, {}));
+      CHECK(std::chrono::steady_clock::now() - began >= 200ms);
+    }
+  }
+  // A file server whose clock is behind or ahead gives a file that is being written such times.
+  SECTION("a copy that goes on is no file yet, whatever its times say") {
+    for (const std::int64_t away : {-86400, 86400}) {
+      folder.write("t", "");
+      std::atomic<bool> first_half = false;
+      std::jthread writer([&] {
+        for (int i = 0; i < 50; ++i) {
+          std::ofstream(path, std::ios::binary | std::ios::app) << "user" << i << "@example.com\n";
+          folder.set_time("t", away);
+          first_half = i >= 25;
+          std::this_thread::sleep_for(10ms);
+        }
+      });
+      REQUIRE(eventually([&] { return first_half.load(); }));
+      REQUIRE(full(*table(path, {.quiet = 2000ms, .attempts = 60}), seen));
+      CHECK(seen.objects.size() == 50);
+      seen.objects.clear();
+    }
+  }
+  SECTION("bytes that change without any of its times are seen too") {
+    // A store into a mapped page that is dirty already changes no time (mmap(2), MAP_SHARED).
+    const Fd file{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
+    REQUIRE(file);
+    void* page = ::mmap(nullptr, 1, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+    REQUIRE(page != MAP_FAILED);
+    auto* letter = static_cast<volatile char*>(page);
+    {
+      std::jthread writer([&](const std::stop_token& stop) {
+        for (int i = 0; !stop.stop_requested(); ++i) {
+          *letter = static_cast<char>('a' + i % 26);
+          std::this_thread::sleep_for(1ms);
+        }
+      });
+      const auto read = full(*table(path, {.quiet = 105ms, .attempts = 3}), seen);
+      REQUIRE_FALSE(read);
+      CHECK(read.error().code == Errc::busy);
+    }
+    ::munmap(page, 1);
   }
   SECTION("a copy that goes on is no file yet; when it ends, it is read whole") {
     std::atomic<bool> first_half = false;

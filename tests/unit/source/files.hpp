@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -40,9 +41,9 @@ class Folder {
     std::filesystem::rename(path + ".new", path);
     return path;
   }
-  /// Makes the file look as if it had been left alone since yesterday.
-  void age(const std::string& name) const {
-    timespec times[2] = {{0, UTIME_OMIT}, {::time(nullptr) - 86400, 0}};
+  /// Its time of modification, as seconds from now.
+  void set_time(const std::string& name, std::int64_t from_now) const {
+    timespec times[2] = {{0, UTIME_OMIT}, {::time(nullptr) + from_now, 0}};
     ::utimensat(AT_FDCWD, (*this / name).c_str(), times, 0);
   }
 
