@@ -67,19 +67,26 @@ std::vector<std::string_view> mail_values(std::string_view text, std::string_vie
   std::vector<std::string_view> values;
   for (const auto piece : typed_values(text, separators)) {
     if (recipient::other_protocol(piece)) continue;
-    bool in_quotes = false;
+    bool in_quotes = false, has_domain = false;
     std::size_t begin = 0;
     const auto take = [&](std::size_t end) {
       const auto value = stripped(piece.substr(begin, end - begin), separators);
       if (!value.empty()) values.push_back(value);
       begin = end;
+      has_domain = false;
     };
     for (std::size_t at = 0; at < piece.size(); ++at) {
       if (piece[at] == '\\' && in_quotes)
         ++at;
       else if (piece[at] == '"')
         in_quotes = !in_quotes;
-      else if (!in_quotes && separators.find(piece[at]) != std::string_view::npos)
+      else if (in_quotes)
+        continue;
+      else if (piece[at] == '@')
+        has_domain = true;
+      // Of all separators the bar alone may stand in a local part (atext, RFC 5322 §3.2.3).
+      else if (separators.find(piece[at]) != std::string_view::npos &&
+               (piece[at] != '|' || has_domain))
         take(at);
     }
     take(piece.size());

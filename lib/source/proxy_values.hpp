@@ -17,7 +17,7 @@ bool is_typed(std::string_view text);
 std::vector<std::string_view> typed_values(std::string_view text, std::string_view separators);
 
 /// All e-mail addresses in it, with their prefix if they have one: typed values cut on at each
-/// separator outside quotes, without those of other systems.
+/// separator outside quotes, at a bar only behind an '@', without those of other systems.
 std::vector<std::string_view> mail_values(std::string_view text, std::string_view separators);
 
 }  // namespace rcptsync::source
