@@ -146,7 +146,9 @@ class Cycle {
   }
 
   // A server that lags does not know yet what the one before it knew. Either it says so, or the
-  // next full read shows whether it still lacks the same.
+  // next full read shows whether it still lacks the same. That may be of another server again: two
+  // that lack the same are two witnesses, and where servers alternate there is no other second
+  // look.
   Result<> take_read(store::SourceRecord& record, const SourceInput& input, bool fresh) {
     bool lost = false;
     if (auto done = ownership_.apply(record, *input.changes, fresh, lost); !done) return done;
@@ -184,8 +186,8 @@ class Cycle {
 
   Result<> compare() {
     const auto held =
-        transaction_.each_held([&](std::string_view address, std::string_view reject) {
-          held_before_.emplace(address, reject);
+        transaction_.each_held([&](std::string_view address, const store::HeldRecord& record) {
+          held_before_.emplace(address, record.reject);
           return true;
         });
     if (!held) return held;
@@ -361,7 +363,7 @@ class Cycle {
       wrote_ = true;
     }
     for (const auto& row : rejects_gone_) {
-      changes_.push_back({store::Operation::removed, row.address, row.record.reject});
+      changes_.push_back({store::Operation::removed, row.address, {}, row.record.reject});
       if (auto erased = transaction_.erase_recipient(row.address); !erased) return erased;
       wrote_ = true;
     }
@@ -424,7 +426,7 @@ class Cycle {
         if (!held_after.contains(address))
           if (auto erased = transaction_.erase_held(address); !erased) return erased;
       for (const auto& [address, reject] : held_after)
-        if (auto put = transaction_.put_held(address, reject); !put) return put;
+        if (auto put = transaction_.put_held(address, {reject, false}); !put) return put;
       wrote_ = true;
     }
     auto before = transaction_.hold();
@@ -500,7 +502,8 @@ class Cycle {
       if (!visible(row)) continue;
       for (; other != changes_.end() && other->address < row.address; ++other) take(*other);
       const auto& [reject, before] = details_[row.detail];
-      take({before ? store::Operation::changed : store::Operation::added, row.address, reject});
+      take({before ? store::Operation::changed : store::Operation::added, row.address, reject,
+            before ? std::string_view(before->reject) : std::string_view()});
     }
     for (; other != changes_.end(); ++other) take(*other);
   }
@@ -517,8 +520,8 @@ class Cycle {
       generation.removed += change.operation == store::Operation::removed;
       generation.changed += change.operation == store::Operation::changed;
       if (in_full_)
-        report.changes.push_back(
-            {change.operation, std::string(change.address), std::string(change.reject)});
+        report.changes.push_back({change.operation, std::string(change.address),
+                                  std::string(change.reject), std::string(change.before)});
     });
     generation.total = meta_.accepted;
     const store::ChangeStream changes =

@@ -17,8 +17,10 @@ using Json = nlohmann::json;
 
 // Of the format of the cookie. A change in what a read gives for the same settings needs another
 // number too.
-constexpr int cookie_version = 1;
+constexpr int cookie_version = 2;
 constexpr std::size_t max_cookie = 8U << 20U;
+// A cookie begins with the SHA-256 of the rest.
+constexpr std::size_t sum_length = 64;
 constexpr std::size_t max_items = 100'000;
 // Active Directory replicates between sites at least every three hours by default.
 constexpr std::int64_t patience_s = 24 * 3600;
@@ -123,12 +125,18 @@ std::string to_bytes(const LdapCookie& cookie) {
             {"mark_server", to_hex(cookie.mark_server)},
             {"note", to_hex(cookie.note)}};
   if (cookie.mark) json["mark"] = to_json(*cookie.mark);
-  return json.dump();
+  return with_sum(json.dump());
+}
+
+std::string with_sum(std::string_view content) {
+  return sha256(content).hex().append(content);
 }
 
 LdapCookie parse_ldap_cookie(std::string_view bytes) {
-  if (bytes.empty() || bytes.size() > max_cookie) return {};
-  const auto json = Json::parse(bytes, nullptr, false);
+  if (bytes.size() < sum_length || bytes.size() > max_cookie) return {};
+  const auto content = bytes.substr(sum_length);
+  if (bytes.substr(0, sum_length) != sha256(content).hex()) return {};
+  const auto json = Json::parse(content, nullptr, false);
   Fields fields(json);
   LdapCookie cookie;
   fields.require(fields.number("version") == cookie_version);
@@ -188,10 +196,15 @@ std::string lag(const LdapCookie& before, const std::string& server, const Mark&
   // After a day, or if the clock was wrong, it is over.
   const auto waited = now - before.lagging_since;
   if (before.lagging_since != 0 && (waited < 0 || waited > patience_s)) return {};
-  if (mark.origin.empty() || mark.progress.empty())
-    return before.lagging_since != 0 && has_lagged(before, server)
-               ? fmt::format("{} was behind and does not say how far it is now", escape(server))
-               : std::string{};
+  if (mark.origin.empty() || mark.progress.empty()) {
+    if (before.lagging_since == 0) return {};
+    if (has_lagged(before, server))
+      return fmt::format("{} was behind and does not say how far it is now", escape(server));
+    // What the last read lacked it lacked because it lagged, so that this one lacks it too confirms
+    // nothing.
+    return fmt::format("{} does not say whether it has what the server before it lacked",
+                       escape(server));
+  }
   for (const auto& reached : before.reached) {
     const auto found = mark.progress.find(reached.origin);
     if (found != mark.progress.end() && found->second >= reached.value) continue;

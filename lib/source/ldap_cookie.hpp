@@ -40,8 +40,13 @@ struct LdapCookie {
 
 std::string to_bytes(const LdapCookie& cookie);
 
-/// An empty cookie for what to_bytes() did not make: damage and other versions are no error.
+/// An empty cookie for what to_bytes() did not make: damage and other versions are no error. Not
+/// one byte may differ, so that a damaged disk cannot move the place where an incremental read goes
+/// on.
 LdapCookie parse_ldap_cookie(std::string_view bytes);
+
+/// `content` as to_bytes() protects it: after its SHA-256. For the tests of what it may hold.
+std::string with_sum(std::string_view content);
 
 /// Of everything that decides what a read gives: with other settings an incremental read would mix
 /// two contents.

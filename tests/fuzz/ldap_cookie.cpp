@@ -18,8 +18,10 @@ void require(bool condition) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
 
-  const auto bytes = to_bytes(parse_ldap_cookie(input));
-  require(to_bytes(parse_ldap_cookie(bytes)) == bytes);
+  for (const auto& sealed : {std::string(input), with_sum(input)}) {
+    const auto bytes = to_bytes(parse_ldap_cookie(sealed));
+    require(to_bytes(parse_ldap_cookie(bytes)) == bytes);
+  }
 
   if (const auto cookie = parse_dirsync_cookie(input)) {
     require(!cookie->contexts.empty());

@@ -112,6 +112,30 @@ TEST_CASE("what a lagging server lacks waits as long as it lags, what it adds do
   }
 }
 
+TEST_CASE("removals do not wait for ever where two servers alternate") {
+  Company world;
+  world.leave("ada");
+  world.corp().server = "dc2";
+  CHECK(unconfirmed(world.cycle()));
+  CHECK(world.accepts("ada"));
+  SECTION("the first server lacks it now, too, or a third one") {
+    world.corp().server = GENERATE("dc1", "dc3");
+    CHECK_FALSE(unconfirmed(world.cycle()));
+    CHECK_FALSE(world.accepts("ada"));
+  }
+  SECTION("each server that takes something more away needs a second look of its own") {
+    for (const auto* name : {"bob", "cyd"}) {
+      world.corp().server = world.corp().server == "dc1" ? "dc2" : "dc1";
+      world.leave(name);
+      CHECK(unconfirmed(world.cycle()));
+      CHECK(world.accepts("ada"));
+      CHECK(world.accepts(name));
+    }
+    world.corp().server = "dc2";
+    CHECK_FALSE(unconfirmed(world.cycle()));
+  }
+}
+
 TEST_CASE("failing over to a lagging server and back, again and again, loses nobody") {
   Company world;
   for (int round = 0; round < 6; ++round) {

@@ -38,12 +38,31 @@ TEST_CASE("a cookie comes back as it was, and nothing else does") {
   CHECK(to_bytes(parse_ldap_cookie(empty)) == empty);
   for (std::size_t size = 0; size < bytes.size(); ++size)
     CHECK(to_bytes(parse_ldap_cookie(bytes.substr(0, size))) == empty);
-  for (const auto* odd : {"null", "[]", "{}", "1", "{\"version\":2}", "\xff"})
+  for (const auto* odd : {"", "null", "[]", "{}", "1", "{\"version\":2}", "\xff"}) {
     CHECK(to_bytes(parse_ldap_cookie(odd)) == empty);
+    CHECK(to_bytes(parse_ldap_cookie(with_sum(odd))) == empty);
+  }
   // One bad member makes all of it bad.
-  auto damaged = bytes;
+  const auto content = bytes.substr(bytes.find('{'));
+  CHECK(with_sum(content) == bytes);
+  auto damaged = content;
   damaged.replace(damaged.find("\"origin\":\""), 11, "\"origin\":\"X");
-  CHECK(to_bytes(parse_ldap_cookie(damaged)) == empty);
+  CHECK(to_bytes(parse_ldap_cookie(with_sum(damaged))) == empty);
+  auto older = content;
+  older.replace(older.find("\"version\":2"), 11, "\"version\":1");
+  CHECK(to_bytes(parse_ldap_cookie(with_sum(older))) == empty);
+}
+
+TEST_CASE("a cookie in which one bit is not as it was is not believed") {
+  const auto cookie = read_from({}, "ldaps://dc1", mark("one", {{"one", "5"}, {"two", "3"}}));
+  const auto bytes = to_bytes(cookie);
+  const auto empty = to_bytes(LdapCookie{});
+  for (std::size_t at = 0; at < bytes.size(); ++at)
+    for (int bit = 0; bit < 8; ++bit) {
+      auto flipped = bytes;
+      flipped[at] = static_cast<char>(flipped[at] ^ (1 << bit));
+      if (to_bytes(parse_ldap_cookie(flipped)) != empty) FAIL("bit " << bit << " of byte " << at);
+    }
 }
 
 TEST_CASE("every setting that decides the content is in the fingerprint, and no other") {
@@ -135,4 +154,15 @@ TEST_CASE("a server that does not say how far it is leaves what is known") {
   const auto after = read_from(first, "ldaps://dc2", Mark{});
   CHECK_FALSE(after.mark);
   CHECK_FALSE(lag(after, "ldaps://dc1", mark("one", {{"one", "4"}}), now).empty());
+}
+
+TEST_CASE("after a server that lagged, one that does not say how far it is confirms nothing") {
+  const auto first = read_from({}, "ldaps://dc1", mark("one", {{"one", "5"}}));
+  const auto lagging = read_from(first, "ldaps://dc2", mark("two", {{"two", "9"}}));
+  CHECK_THAT(lag(lagging, "ldaps://dc1", Mark{}, now + 60), Catch::Contains("does not say"));
+  const auto silent = read_from(lagging, "ldaps://dc1", Mark{}, now + 60);
+  CHECK(silent.lagging_since == now);
+  // One that proves to have all confirms at once; and it does not go on for ever.
+  CHECK(lag(silent, "ldaps://dc1", mark("one", {{"one", "5"}}), now + 120).empty());
+  CHECK(lag(silent, "ldaps://dc1", Mark{}, now + day + 1).empty());
 }
