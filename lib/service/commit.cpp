@@ -186,8 +186,8 @@ class Cycle {
 
   Result<> compare() {
     const auto held =
-        transaction_.each_held([&](std::string_view address, const store::HeldRecord& record) {
-          held_before_.emplace(address, record.reject);
+        transaction_.each_held([&](std::string_view address, std::string_view reject) {
+          held_before_.emplace(address, reject);
           return true;
         });
     if (!held) return held;
@@ -363,7 +363,7 @@ class Cycle {
       wrote_ = true;
     }
     for (const auto& row : rejects_gone_) {
-      changes_.push_back({store::Operation::removed, row.address, {}, row.record.reject});
+      changes_.push_back({store::Operation::removed, row.address, row.record.reject});
       if (auto erased = transaction_.erase_recipient(row.address); !erased) return erased;
       wrote_ = true;
     }
@@ -426,7 +426,7 @@ class Cycle {
         if (!held_after.contains(address))
           if (auto erased = transaction_.erase_held(address); !erased) return erased;
       for (const auto& [address, reject] : held_after)
-        if (auto put = transaction_.put_held(address, {reject, false}); !put) return put;
+        if (auto put = transaction_.put_held(address, reject); !put) return put;
       wrote_ = true;
     }
     auto before = transaction_.hold();
@@ -502,8 +502,7 @@ class Cycle {
       if (!visible(row)) continue;
       for (; other != changes_.end() && other->address < row.address; ++other) take(*other);
       const auto& [reject, before] = details_[row.detail];
-      take({before ? store::Operation::changed : store::Operation::added, row.address, reject,
-            before ? std::string_view(before->reject) : std::string_view()});
+      take({before ? store::Operation::changed : store::Operation::added, row.address, reject});
     }
     for (; other != changes_.end(); ++other) take(*other);
   }
@@ -520,8 +519,8 @@ class Cycle {
       generation.removed += change.operation == store::Operation::removed;
       generation.changed += change.operation == store::Operation::changed;
       if (in_full_)
-        report.changes.push_back({change.operation, std::string(change.address),
-                                  std::string(change.reject), std::string(change.before)});
+        report.changes.push_back(
+            {change.operation, std::string(change.address), std::string(change.reject)});
     });
     generation.total = meta_.accepted;
     const store::ChangeStream changes =
