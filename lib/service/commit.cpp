@@ -186,8 +186,8 @@ class Cycle {
 
   Result<> compare() {
     const auto held =
-        transaction_.each_held([&](std::string_view address, std::string_view reject) {
-          held_before_.emplace(address, reject);
+        transaction_.each_held([&](std::string_view address, const store::HeldRecord& record) {
+          held_before_.emplace(address, record.reject);
           return true;
         });
     if (!held) return held;
@@ -261,7 +261,7 @@ class Cycle {
       std::sort(rows_.begin(), rows_.end(), by_address);
     std::sort(candidates_.begin(), candidates_.end());
     std::vector<sync::RemovalCandidate> removals;
-    std::map<std::string, sync::DomainCount, std::less<>> domains;
+    std::map<std::string, sync::Part, std::less<>> domains;
     for (const auto& candidate : candidates_) {
       removals.push_back({candidate.address, candidate.reject});
       const auto domain = recipient::domain_of(candidate.address);
@@ -270,8 +270,8 @@ class Cycle {
         auto stored = transaction_.domain(domain);
         if (!stored) return stored.error();
         place = domains
-                    .emplace(domain, sync::DomainCount{std::string(domain),
-                                                       *stored ? (*stored)->accepted : 0, 0})
+                    .emplace(domain,
+                             sync::Part{std::string(domain), *stored ? (*stored)->accepted : 0, 0})
                     .first;
       }
       ++place->second.removals;
@@ -308,6 +308,7 @@ class Cycle {
         if (auto done = put_removals(); !done) return done;
         return hold({}, std::nullopt);
       case sync::GuardVerdict::Action::hold_removals:
+      case sync::GuardVerdict::Action::hold_every_removal:
         if (auto done = put_rows(); !done) return done;
         return hold(candidates_,
                     store::Hold{verdict.digest, input_.now, 0, candidates_.size(), {}});
@@ -363,7 +364,7 @@ class Cycle {
       wrote_ = true;
     }
     for (const auto& row : rejects_gone_) {
-      changes_.push_back({store::Operation::removed, row.address, row.record.reject});
+      changes_.push_back({store::Operation::removed, row.address, {}, row.record.reject});
       if (auto erased = transaction_.erase_recipient(row.address); !erased) return erased;
       wrote_ = true;
     }
@@ -426,7 +427,7 @@ class Cycle {
         if (!held_after.contains(address))
           if (auto erased = transaction_.erase_held(address); !erased) return erased;
       for (const auto& [address, reject] : held_after)
-        if (auto put = transaction_.put_held(address, reject); !put) return put;
+        if (auto put = transaction_.put_held(address, {reject, false}); !put) return put;
       wrote_ = true;
     }
     auto before = transaction_.hold();
@@ -502,7 +503,8 @@ class Cycle {
       if (!visible(row)) continue;
       for (; other != changes_.end() && other->address < row.address; ++other) take(*other);
       const auto& [reject, before] = details_[row.detail];
-      take({before ? store::Operation::changed : store::Operation::added, row.address, reject});
+      take({before ? store::Operation::changed : store::Operation::added, row.address, reject,
+            before ? std::string_view(before->reject) : std::string_view()});
     }
     for (; other != changes_.end(); ++other) take(*other);
   }
@@ -519,8 +521,8 @@ class Cycle {
       generation.removed += change.operation == store::Operation::removed;
       generation.changed += change.operation == store::Operation::changed;
       if (in_full_)
-        report.changes.push_back(
-            {change.operation, std::string(change.address), std::string(change.reject)});
+        report.changes.push_back({change.operation, std::string(change.address),
+                                  std::string(change.reject), std::string(change.before)});
     });
     generation.total = meta_.accepted;
     const store::ChangeStream changes =

@@ -79,9 +79,8 @@ struct CycleReport {
   std::uint64_t accepted = 0;          ///< addresses that the table in force accepts
   std::uint64_t current = 0;           ///< number of the generation in force, 0: none
   std::vector<store::Change> changes;  ///< of the new generation, sorted by address; if asked for
-  std::vector<sync::DomainCount>
-      domains;                ///< of the domains that lose something: in force and candidates
-  std::uint64_t dropped = 0;  ///< values that cannot be recipients, new in this cycle
+  std::vector<sync::Part> domains;  ///< of the domains that lose something: in force and candidates
+  std::uint64_t dropped = 0;        ///< values that cannot be recipients, new in this cycle
   std::vector<DroppedValue> dropped_sample;  ///< the first 20 for each reason
   std::vector<std::string> held;             ///< addresses, only if asked for
 };

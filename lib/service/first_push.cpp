@@ -28,7 +28,7 @@ FirstPush judge_first_push(const config::Config& config, config::Format format,
   const auto wanted = sorted_addresses(next, format);
 
   std::vector<sync::RemovalCandidate> removals;
-  std::map<std::string, sync::DomainCount, std::less<>> counts;
+  std::map<std::string, sync::Part, std::less<>> counts;
   for (const auto& address : held) {
     const std::string domain(recipient::domain_of(address));
     auto& count = counts[domain];
@@ -38,7 +38,7 @@ FirstPush judge_first_push(const config::Config& config, config::Format format,
     ++count.removals;
     removals.push_back({address, {}});
   }
-  std::vector<sync::DomainCount> domains;
+  std::vector<sync::Part> domains;
   for (auto& [name, count] : counts)
     if (count.removals > 0) domains.push_back(count);
 

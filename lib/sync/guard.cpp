@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include "base/escape.hpp"
@@ -12,10 +13,10 @@
 namespace rcptsync::sync {
 namespace {
 
-/// A share and the vanishing of a domain mean nothing below this many removals.
+/// A share and the vanishing of a part mean nothing below this many removals.
 constexpr std::uint64_t share_floor = 10;
-/// The share of a domain smaller than this is not looked at: one leaver would be 5 %.
-constexpr std::uint64_t domain_floor = 20;
+/// The share of a part smaller than this is not looked at: one leaver would be 5 %.
+constexpr std::uint64_t part_floor = 20;
 /// So many names stand in a reason; a person reads it in one line of the journal.
 constexpr std::size_t names_shown = 20;
 
@@ -69,7 +70,14 @@ std::string_view plural(std::size_t count) {
 class Reasons {
  public:
   Reasons(const config::Guard& settings, const GuardInput& input)
-      : settings_(settings), input_(input) {}
+      : settings_(settings),
+        input_(input),
+        counted_(static_cast<std::uint64_t>(
+            std::ranges::count(input.removals, false, &RemovalCandidate::expired))) {}
+
+  /// How many candidates the limits count.
+  [[nodiscard]] std::uint64_t counted() const { return counted_; }
+  [[nodiscard]] bool empty() const { return reasons_.empty(); }
 
   void unread_sources() {
     if (const auto& sources = input_.unread_sources; !sources.empty())
@@ -118,42 +126,37 @@ class Reasons {
   }
 
   void max_removals() {
-    if (const auto count = input_.removals.size(); count > settings_.max_removals)
-      add("{} removal{} more than guard.max_removals ({})", count, count == 1 ? " is" : "s are",
-          settings_.max_removals);
+    if (counted_ > settings_.max_removals)
+      add("{} removal{} more than guard.max_removals ({})", counted_,
+          counted_ == 1 ? " is" : "s are", settings_.max_removals);
   }
 
   void max_removal_percent() {
-    if (const auto count = input_.removals.size();
-        count >= share_floor && exceeds(count, input_.accepted, settings_.max_removal_percent))
+    if (counted_ >= share_floor &&
+        exceeds(counted_, input_.accepted, settings_.max_removal_percent))
       add("{} of all {} recipients would go ({} %), more than guard.max_removal_percent ({})",
-          count, input_.accepted, share_text(count, input_.accepted, settings_.max_removal_percent),
+          counted_, input_.accepted,
+          share_text(counted_, input_.accepted, settings_.max_removal_percent),
           settings_.max_removal_percent);
-
-    for_each_domain(
-        [this](const DomainCount& domain) {
-          return !vanishes(domain) && domain.accepted >= domain_floor &&
-                 domain.removals >= share_floor &&
-                 exceeds(domain.removals, domain.accepted, settings_.max_removal_percent);
-        },
-        [this](const DomainCount& domain) {
-          add("{} loses {} of {} recipients ({} %), more than guard.max_removal_percent ({})",
-              escape(domain.domain), domain.removals, domain.accepted,
-              share_text(domain.removals, domain.accepted, settings_.max_removal_percent),
-              settings_.max_removal_percent);
-        },
-        "lose more than guard.max_removal_percent");
+    share_of_each(input_.domains, "", "domains");
+    share_of_each(input_.sources, "source ", "sources");
   }
 
-  /// Instead of the share, where both would be said of one domain.
-  void vanishing_domains() {
-    for_each_domain(
-        &vanishes,
-        [this](const DomainCount& domain) {
-          add("{} loses all {} recipients; a domain that vanishes is held from {} removals on",
-              escape(domain.domain), domain.accepted, share_floor);
-        },
-        "lose all recipients");
+  /// Instead of the share, where both would be said of one part.
+  void vanishing_parts() {
+    vanishing(input_.domains, "", "domain", "domains");
+    vanishing(input_.sources, "source ", "source", "sources");
+    for (const auto& part : input_.classes)
+      if (vanishes(part))
+        add("all {} recipients of class {} would go; a class that vanishes is held from {} "
+            "removals on",
+            part.accepted, escape(part.name), share_floor);
+  }
+
+  /// No reason of its own: it says where to look.
+  void by_configuration() {
+    if (!reasons_.empty() && input_.by_configuration > 0)
+      add("{} of them by a change of the configuration", input_.by_configuration);
   }
 
   std::vector<std::string> take() { return std::move(reasons_); }
@@ -164,34 +167,62 @@ class Reasons {
     reasons_.push_back(fmt::format(format, std::forward<Arguments>(arguments)...));
   }
 
-  static bool vanishes(const DomainCount& domain) {
-    return domain.removals >= share_floor && domain.removals >= domain.accepted;
+  static bool vanishes(const Part& part) {
+    return part.removals >= share_floor && part.removals >= part.accepted;
   }
 
-  /// Reports the domains that `guilty` selects, those that lose most first, the rest as a number.
+  void share_of_each(std::span<const Part> parts, std::string_view what, std::string_view plural) {
+    for_each_part(
+        parts,
+        [this](const Part& part) {
+          return !vanishes(part) && part.accepted >= part_floor && part.removals >= share_floor &&
+                 exceeds(part.removals, part.accepted, settings_.max_removal_percent);
+        },
+        [&](const Part& part) {
+          add("{}{} loses {} of {} recipients ({} %), more than guard.max_removal_percent ({})",
+              what, escape(part.name), part.removals, part.accepted,
+              share_text(part.removals, part.accepted, settings_.max_removal_percent),
+              settings_.max_removal_percent);
+        },
+        fmt::format("{} lose more than guard.max_removal_percent", plural));
+  }
+
+  void vanishing(std::span<const Part> parts, std::string_view what, std::string_view singular,
+                 std::string_view plural) {
+    for_each_part(
+        parts, &vanishes,
+        [&](const Part& part) {
+          add("{}{} loses all {} recipients; a {} that vanishes is held from {} removals on", what,
+              escape(part.name), part.accepted, singular, share_floor);
+        },
+        fmt::format("{} lose all recipients", plural));
+  }
+
+  /// Reports the parts that `guilty` selects, those that lose most first, the rest as a number.
   template <class Guilty, class Report>
-  void for_each_domain(Guilty guilty, Report report, std::string_view what_the_rest_does) {
-    std::vector<const DomainCount*> found;
-    for (const auto& domain : input_.domains)
-      if (guilty(domain)) found.push_back(&domain);
-    std::ranges::stable_sort(found, std::ranges::greater{}, &DomainCount::removals);
-    for (const auto* domain : std::span(found).first(std::min(found.size(), names_shown)))
-      report(*domain);
+  void for_each_part(std::span<const Part> parts, Guilty guilty, Report report,
+                     std::string_view what_the_rest_do) {
+    std::vector<const Part*> found;
+    for (const auto& part : parts)
+      if (guilty(part)) found.push_back(&part);
+    std::ranges::stable_sort(found, std::ranges::greater{}, &Part::removals);
+    for (const auto* part : std::span(found).first(std::min(found.size(), names_shown)))
+      report(*part);
     if (found.size() > names_shown)
-      add("and {} more domains {}", found.size() - names_shown, what_the_rest_does);
+      add("and {} more {}", found.size() - names_shown, what_the_rest_do);
   }
 
   const config::Guard& settings_;
   const GuardInput& input_;
+  std::uint64_t counted_;
   std::vector<std::string> reasons_;
 };
 
 }  // namespace
 
 GuardVerdict judge(const config::Guard& settings, const GuardInput& input) {
+  using Action = GuardVerdict::Action;
   GuardVerdict verdict;
-  if (!input.removals.empty()) verdict.digest = removal_digest(input.removals);
-
   Reasons reasons(settings, input);
   if (input.first_table) {
     reasons.unread_sources();
@@ -199,21 +230,29 @@ GuardVerdict judge(const config::Guard& settings, const GuardInput& input) {
     reasons.behind_sources();
     reasons.canaries_absent();
     reasons.min_recipients();
+    if (!reasons.empty()) verdict.action = Action::hold_all;
   } else if (!input.removals.empty()) {
     reasons.unread_sources();
     reasons.unhealthy_sources();
     reasons.unconfirmed_sources();
     reasons.behind_sources();
-    reasons.canaries_lost();
-    reasons.min_recipients();
-    reasons.max_removals();
-    reasons.max_removal_percent();
-    reasons.vanishing_domains();
+    if (!reasons.empty()) verdict.action = Action::hold_every_removal;
+    if (reasons.counted() > 0) {
+      reasons.canaries_lost();
+      reasons.min_recipients();
+      reasons.max_removals();
+      reasons.max_removal_percent();
+      reasons.vanishing_parts();
+      reasons.by_configuration();
+      if (!reasons.empty() && verdict.action == Action::publish)
+        verdict.action = Action::hold_removals;
+    }
   }
   verdict.reasons = reasons.take();
-  if (!verdict.reasons.empty())
-    verdict.action =
-        input.first_table ? GuardVerdict::Action::hold_all : GuardVerdict::Action::hold_removals;
+  std::vector<RemovalCandidate> held;
+  std::ranges::copy_if(input.removals, std::back_inserter(held),
+                       [&](const auto& removal) { return verdict.holds(removal); });
+  if (!held.empty()) verdict.digest = removal_digest(held);
   return verdict;
 }
 

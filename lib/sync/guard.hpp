@@ -1,8 +1,8 @@
 // guard — decides whether removals may be published. Pure: counts in, verdict out.
 //
 // Additions and changes that accept more are never its business: they flow. Removals go out whole
-// or not at all; held removals keep the addresses in the table in force. (shared contract:
-// docs/GUARD.md)
+// or not at all; held removals keep the addresses in the table in force. What an operator approved
+// or rejected is not shown to it. (shared contract: docs/GUARD.md)
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,16 @@ namespace rcptsync::sync {
 struct RemovalCandidate {
   std::string_view address;  ///< canonical
   std::string_view reject;   ///< the new reject text, or empty if it is gone
+  /// It was let go before, and its time of grace is over: no limit counts it, but it waits for ill
+  /// sources like all others.
+  bool expired = false;
 };
 
-struct DomainCount {
-  std::string domain;
-  std::uint64_t accepted = 0;  ///< addresses of the domain in the table in force
+/// A part of the table in force, and what would go of it. What goes anyway (approved, expired) is
+/// in neither number.
+struct Part {
+  std::string name;            ///< a domain, a source, a class
+  std::uint64_t accepted = 0;  ///< its addresses in the table in force
   std::uint64_t removals = 0;  ///< of those, candidates
 };
 
@@ -35,9 +40,15 @@ struct BehindSource {
 
 struct GuardInput {
   std::span<const RemovalCandidate> removals;  ///< sorted by address
-  std::uint64_t accepted = 0;                  ///< addresses accepted by the table in force
-  std::span<const DomainCount> domains;        ///< every domain that has candidates
+  /// Addresses accepted by the table in force, without those that go anyway (approved, expired).
+  std::uint64_t accepted = 0;
+  // Every part that has candidates.
+  std::span<const Part> domains;
+  std::span<const Part> sources;   ///< by which source supplied the address last
+  std::span<const Part> classes;   ///< users, groups, contacts and public folders, no others
   std::uint64_t supply_after = 0;  ///< addresses that sources would supply after the change
+  /// Candidates, expired ones left out, that are such because the configuration changed.
+  std::uint64_t by_configuration = 0;
   std::span<const std::string> canaries_lost;  ///< configured canaries that sources supplied in the
                                                ///< table in force and would not any more
   std::span<const std::string>
@@ -52,19 +63,27 @@ struct GuardInput {
 
 struct GuardVerdict {
   enum class Action {
-    publish,        ///< everything
-    hold_removals,  ///< additions only
-    hold_all,       ///< first table: nothing
+    publish,             ///< everything
+    hold_removals,       ///< additions only, and removals that are expired
+    hold_every_removal,  ///< additions only; a source is ill, so expired removals wait as well
+    hold_all,            ///< first table: nothing
   };
   Action action = Action::publish;
   std::vector<std::string> reasons;  ///< for a person, each naming the setting and the figures
-  Digest digest;                     ///< names exactly these removals; zero if there are none
+  Digest digest;                     ///< names exactly the removals that are held; zero: none
+
+  /// True if this candidate has to stay.
+  [[nodiscard]] bool holds(const RemovalCandidate& removal) const {
+    return action == Action::hold_every_removal ||
+           (action == Action::hold_removals && !removal.expired);
+  }
 };
 
 /// Rules, in this order, each adding its reason: unread, unhealthy, unconfirmed and lagging
 /// sources; canaries; min_recipients; max_removals; max_removal_percent of the whole and of each
-/// domain with 20 recipients or more, a share counting from 10 removals on; a domain that vanishes
-/// whole, from 10 removals on. A first table is held by unread, unconfirmed and lagging sources,
+/// domain and source with 20 recipients or more, a share counting from 10 removals on; a domain, a
+/// source or a class that vanishes whole, from 10 removals on. Expired candidates are held by the
+/// rules about sources only. A first table is held by unread, unconfirmed and lagging sources,
 /// min_recipients and absent canaries only. Without candidates nothing is held except a first
 /// table.
 GuardVerdict judge(const config::Guard& settings, const GuardInput& input);

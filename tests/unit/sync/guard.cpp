@@ -15,8 +15,7 @@ namespace {
 struct Change {
   std::vector<std::string> addresses;
   std::vector<RemovalCandidate> removals;
-  std::vector<DomainCount> domains;
-  std::vector<std::string> sources;
+  std::vector<Part> domains, sources, classes;
   config::Guard settings;
   GuardInput input;
 
@@ -32,6 +31,8 @@ struct Change {
   GuardVerdict verdict() {
     input.removals = removals;
     input.domains = domains;
+    input.sources = sources;
+    input.classes = classes;
     return judge(settings, input);
   }
 };
@@ -42,7 +43,7 @@ TEST_CASE("a usual change is published without a word") {
   const auto verdict = Change(10).verdict();
   CHECK(verdict.action == Action::publish);
   CHECK(verdict.reasons.empty());
-  CHECK(verdict.digest != Digest{});
+  CHECK(verdict.digest == Digest{});  // nothing is held
 }
 
 TEST_CASE("max_removals: as many as the setting says pass, one more is held") {
@@ -143,6 +144,84 @@ TEST_CASE("many domains: the worst twenty are named, the others counted") {
   CHECK(reasons.back() == "and 5 more domains lose more than guard.max_removal_percent");
 }
 
+TEST_CASE("a source is watched like a domain: its share, and that it vanishes") {
+  Change change(15, 100000);
+  change.sources = {{"corp", 19, 15}};
+  CHECK(change.verdict().action == Action::publish);
+  change.sources = {{"corp", 20, 15}, {"unix", 9, 9}};
+  CHECK(change.verdict().reasons ==
+        std::vector<std::string>{"source corp loses 15 of 20 recipients (75.0 %), more than "
+                                 "guard.max_removal_percent (5)"});
+  change.settings.max_removal_percent = 100;
+  CHECK(change.verdict().action == Action::publish);
+  change.sources = {{"corp", 10, 10}};
+  CHECK(change.verdict().reasons ==
+        std::vector<std::string>{"source corp loses all 10 recipients; a source that vanishes is "
+                                 "held from 10 removals on"});
+}
+
+TEST_CASE("a class that vanishes is held, its share is not looked at") {
+  Change change(15, 100000);
+  change.classes = {{"group", 20, 15}};
+  CHECK(change.verdict().action == Action::publish);
+  change.classes = {{"group", 15, 15}, {"contact", 9, 9}};
+  CHECK(change.verdict().reasons ==
+        std::vector<std::string>{"all 15 recipients of class group would go; a class that vanishes "
+                                 "is held from 10 removals on"});
+}
+
+TEST_CASE("what is expired is counted by no limit, and goes although the rest is held") {
+  Change change(20, 100);
+  change.domains.clear();
+  change.settings.max_removals = 0;
+  for (std::size_t i = 0; i < change.removals.size(); ++i) change.removals[i].expired = i % 4 != 0;
+  auto verdict = change.verdict();
+  CHECK(verdict.action == Action::hold_removals);
+  CHECK(verdict.reasons ==
+        std::vector<std::string>{"5 removals are more than guard.max_removals (0)"});
+  std::vector<RemovalCandidate> held;
+  for (const auto& removal : change.removals)
+    if (!removal.expired) held.push_back(removal);
+  CHECK(verdict.digest == removal_digest(held));
+  CHECK(verdict.holds(held[0]));
+  CHECK_FALSE(verdict.holds(change.removals[1]));
+
+  for (auto& removal : change.removals) removal.expired = true;
+  change.input.canaries_lost = {};
+  change.input.supply_after = 0;
+  CHECK(change.verdict().action == Action::publish);
+}
+
+TEST_CASE("an ill source holds what is expired as well") {
+  const std::vector<std::string> ill{"corp"};
+  Change change(3);
+  for (auto& removal : change.removals) removal.expired = true;
+  SECTION("not read") {
+    change.input.unread_sources = ill;
+  }
+  SECTION("failed") {
+    change.input.unhealthy_sources = ill;
+  }
+  SECTION("not confirmed") {
+    change.input.unconfirmed_sources = ill;
+  }
+  const auto verdict = change.verdict();
+  CHECK(verdict.action == Action::hold_every_removal);
+  CHECK(verdict.reasons.size() == 1);
+  CHECK(verdict.holds(change.removals[0]));
+  CHECK(verdict.digest == removal_digest(change.removals));
+}
+
+TEST_CASE("a hold says how much of it the configuration did, last and never alone") {
+  Change change(600, 100000);
+  change.input.by_configuration = 599;
+  CHECK(change.verdict().reasons ==
+        std::vector<std::string>{"600 removals are more than guard.max_removals (500)",
+                                 "599 of them by a change of the configuration"});
+  change.settings.max_removals = 1000;
+  CHECK(change.verdict().action == Action::publish);
+}
+
 TEST_CASE("canaries: the lost one is named") {
   Change change(1);
   const std::vector<std::string> lost{"ceo@example.com"};
@@ -156,7 +235,7 @@ TEST_CASE("sources: removals wait while one is behind, with its reason") {
   std::vector<BehindSource> behind{{"corp", "dc2 has not yet all; it was restored\n"}};
   change.input.behind_sources = behind;
   auto verdict = change.verdict();
-  CHECK(verdict.action == Action::hold_removals);
+  CHECK(verdict.action == Action::hold_every_removal);
   CHECK(verdict.reasons == std::vector<std::string>{
                                "removals wait until source is no longer behind: corp (dc2 has not "
                                "yet all, it was restored\\n)"});
@@ -178,7 +257,7 @@ TEST_CASE("sources: removals wait for every one that is unread, unhealthy or unc
   change.input.unhealthy_sources = two;
   change.input.unconfirmed_sources = one;
   const auto verdict = change.verdict();
-  CHECK(verdict.action == Action::hold_removals);
+  CHECK(verdict.action == Action::hold_every_removal);
   CHECK(verdict.reasons ==
         std::vector<std::string>{
             "source not read completely yet: corp",

@@ -16,10 +16,12 @@ struct Percent {
   std::uint64_t numerator, denominator;
 };
 
-/// Two domains; the second may be untouched.
+/// Two domains or sources; the second may be untouched.
 struct World {
   std::uint64_t accepted_a = 0, removals_a = 0, accepted_b = 0, removals_b = 0;
   std::uint64_t supply_after = 0;
+  std::uint64_t expired = 0;  ///< more candidates, which nothing else here counts
+  bool by_source = false;     ///< the two are sources, not domains
   bool unread = false, unhealthy = false, unconfirmed = false, canary = false, first = false;
 };
 
@@ -34,9 +36,10 @@ Action expected(const World& world, std::uint64_t max_removals, const Percent& p
     return world.unread || world.unconfirmed || too_few || world.canary ? Action::hold_all
                                                                         : Action::publish;
   const auto removals = world.removals_a + world.removals_b;
+  if (removals + world.expired == 0) return Action::publish;
+  if (world.unread || world.unhealthy || world.unconfirmed) return Action::hold_every_removal;
   if (removals == 0) return Action::publish;
-  if (world.unread || world.unhealthy || world.unconfirmed || world.canary || too_few)
-    return Action::hold_removals;
+  if (world.canary || too_few) return Action::hold_removals;
   if (removals > max_removals) return Action::hold_removals;
   if (removals >= 10 && more_than_percent(removals, world.accepted_a + world.accepted_b, percent))
     return Action::hold_removals;
@@ -54,17 +57,19 @@ class Judge {
  public:
   Judge() {
     for (int i = 0; i < 100; ++i) addresses_.push_back(fmt::format("{:03}@example.com", i));
-    for (const auto& address : addresses_) removals_.push_back({address, {}});
   }
 
   GuardVerdict operator()(const World& world, const config::Guard& settings) const {
-    std::vector<DomainCount> domains;
-    if (world.removals_a > 0) domains.push_back({"a.example", world.accepted_a, world.removals_a});
-    if (world.removals_b > 0) domains.push_back({"b.example", world.accepted_b, world.removals_b});
+    std::vector<Part> parts;
+    if (world.removals_a > 0) parts.push_back({"a.example", world.accepted_a, world.removals_a});
+    if (world.removals_b > 0) parts.push_back({"b.example", world.accepted_b, world.removals_b});
+    std::vector<RemovalCandidate> removals;
+    for (std::uint64_t i = 0; i < world.removals_a + world.removals_b + world.expired; ++i)
+      removals.push_back({addresses_[i], {}, i < world.expired});
     GuardInput input;
-    input.removals = std::span(removals_).first(world.removals_a + world.removals_b);
+    input.removals = removals;
     input.accepted = world.accepted_a + world.accepted_b;
-    input.domains = domains;
+    (world.by_source ? input.sources : input.domains) = parts;
     input.supply_after = world.supply_after;
     if (world.unread) input.unread_sources = name_;
     if (world.unhealthy) input.unhealthy_sources = name_;
@@ -76,7 +81,6 @@ class Judge {
 
  private:
   std::vector<std::string> addresses_;
-  std::vector<RemovalCandidate> removals_;
   std::vector<std::string> name_{"name"};
 };
 
@@ -103,7 +107,8 @@ void check(const Judge& judge_it, const World& world, const config::Guard& setti
   const bool reasons_fit = verdict.reasons.empty() == (verdict.action == Action::publish);
   if (verdict.action == want && reasons_fit) return;
   INFO("a " << world.removals_a << "/" << world.accepted_a << ", b " << world.removals_b << "/"
-            << world.accepted_b << ", supply " << world.supply_after << ", first " << world.first
+            << world.accepted_b << ", supply " << world.supply_after << ", expired "
+            << world.expired << ", by source " << world.by_source << ", first " << world.first
             << ", unread " << world.unread << ", unhealthy " << world.unhealthy << ", unconfirmed "
             << world.unconfirmed << ", canary " << world.canary << ", max_removals "
             << settings.max_removals << ", percent " << settings.max_removal_percent
@@ -124,11 +129,14 @@ TEST_CASE("every small count of removals is judged as the rules say") {
         for (const std::uint64_t removals_b : {0, 1, 9, 10, 13, 25})
           if (removals_b <= accepted_b)
             each_setting([&](const config::Guard& settings, const Percent& percent) {
-              const World world{.accepted_a = accepted_a,
-                                .removals_a = removals_a,
-                                .accepted_b = accepted_b,
-                                .removals_b = removals_b,
-                                .supply_after = accepted_a + accepted_b - removals_a - removals_b};
+              World world{.accepted_a = accepted_a,
+                          .removals_a = removals_a,
+                          .accepted_b = accepted_b,
+                          .removals_b = removals_b,
+                          .supply_after = accepted_a + accepted_b - removals_a - removals_b};
+              check(judge_it, world, settings, percent);
+              world.by_source = true;
+              world.expired = 3;
               check(judge_it, world, settings, percent);
               const bool goes = expected(world, settings.max_removals, percent,
                                          settings.min_recipients) == Action::publish;
@@ -141,7 +149,7 @@ TEST_CASE("every small count of removals is judged as the rules say") {
 
 TEST_CASE("every combination of circumstances is judged as the rules say") {
   const Judge judge_it;
-  for (unsigned flags = 0; flags < 32; ++flags)
+  for (unsigned flags = 0; flags < 64; ++flags)
     for (const std::uint64_t removals : {0, 1, 10, 20})
       for (const std::uint64_t supply_after : {0, 1, 4, 5})
         each_setting([&](const config::Guard& settings, const Percent& percent) {
@@ -149,6 +157,7 @@ TEST_CASE("every combination of circumstances is judged as the rules say") {
                 World{.accepted_a = 20,
                       .removals_a = removals,
                       .supply_after = supply_after,
+                      .expired = (flags & 32) != 0 ? 11U : 0U,
                       .unread = (flags & 1) != 0,
                       .unhealthy = (flags & 2) != 0,
                       .unconfirmed = (flags & 4) != 0,
@@ -159,8 +168,8 @@ TEST_CASE("every combination of circumstances is judged as the rules say") {
 }
 
 TEST_CASE("counts as large as they can be do not overflow") {
-  const std::vector<DomainCount> huge{{"a.example", UINT64_MAX, UINT64_MAX / 20}};
-  const std::vector<DomainCount> over{{"a.example", UINT64_MAX, UINT64_MAX / 20 + 1}};
+  const std::vector<Part> huge{{"a.example", UINT64_MAX, UINT64_MAX / 20}};
+  const std::vector<Part> over{{"a.example", UINT64_MAX, UINT64_MAX / 20 + 1}};
   const std::vector<RemovalCandidate> removals{{"a@a.example", {}}};
   GuardInput input;
   input.removals = removals;
