@@ -9,6 +9,7 @@
 
 #include "base/escape.hpp"
 #include "service/difference.hpp"
+#include "service/history.hpp"
 #include "service/status_report.hpp"
 #include "service/target_tables.hpp"
 #include "service/why.hpp"
@@ -157,6 +158,23 @@ ExitCode print_diff(const OperatorContext& context, std::optional<std::uint64_t>
     print_domains(out, difference.changes);
     print_changes(out, difference.changes);
   }
+  return exit_ok;
+}
+
+ExitCode print_history(const OperatorContext& context, std::size_t limit, std::ostream& out) {
+  if (!context.store) return fail(context.errors, no_state(context.config));
+  std::vector<store::Generation> generations;
+  const auto read = context.store->read([&](store::View& view) -> Result<> {
+    auto gathered = gather_history(view, limit);
+    if (!gathered) return gathered.error();
+    generations = std::move(*gathered);
+    return {};
+  });
+  if (!read) return fail(context.errors, read.error());
+  if (context.json)
+    print_history_json(out, generations);
+  else
+    print_history_text(out, generations, {context.width, context.colour});
   return exit_ok;
 }
 

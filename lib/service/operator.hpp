@@ -39,6 +39,9 @@ ExitCode print_diff(const OperatorContext& context, std::optional<std::uint64_t>
 ExitCode print_table(const OperatorContext& context, const std::string& target, bool access,
                      std::ostream& out);
 
+/// The generations that are kept, newest first, at most `limit`; 0: all.
+ExitCode print_history(const OperatorContext& context, std::size_t limit, std::ostream& out);
+
 /// Why an address is listed or not. exit_not_listed if the targets do not accept it.
 ExitCode print_why(const OperatorContext& context, const std::string& address, std::ostream& out);
 
