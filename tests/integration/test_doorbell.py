@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+import statistics
 import tempfile
 import time
 import unittest
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from company import Company
 from daemon import Daemon, ldap_source
+from gate import Gate
+from told import Told
 from whole_system import PROGRAMS
 
 PATIENCE = 60
@@ -110,6 +113,37 @@ class Doorbell(unittest.TestCase):
         self.daemon.wait_line("event=reloaded", PATIENCE, after=at)
         self.daemon.wait(lambda status: status["sources"][0]["objects"] == 5, PATIENCE, "the other directory")
         self.assertNotIn("event=poll-failed", self.daemon.text()[at:])
+
+
+class HowSoon(unittest.TestCase):
+    def test_the_daemon_asks_as_soon_as_a_plain_client_is_told(self):
+        """Beside ldapsearch with the same doorbell, because seconds alone are those of a busy machine."""
+        folder = Path(tempfile.mkdtemp(prefix="rcptsync-doorbell-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        company = Company(folder / "directory").open(20)
+        self.addCleanup(company.stop)
+        gate = Gate(company.ldaps_port)
+        self.addCleanup(gate.close)
+        daemon = Daemon(folder, PROGRAMS, [ldap_source(company, servers=[f"ldaps://127.0.0.1:{gate.port}"])], [],
+                        schedule={"poll": "1h", "jitter": "0%"})
+        self.addCleanup(lambda: daemon.process and daemon.kill())
+        daemon.start()
+        daemon.wait(lambda status: status["sources"][0]["watch"] == "connected", PATIENCE, "the doorbell")
+        client = Told(company)
+        self.addCleanup(client.close)
+        client.wait_ready(lambda: company.hire("first"), "cn=first,")
+        known, told = [], []
+        for number in range(7):
+            daemon.wait(lambda _: daemon.table().encode() == company.table(), PATIENCE, "the table")
+            time.sleep(1.2)  # rings start at most one cycle each second: that is not what is measured
+            connections = len(gate.accepted)
+            began = time.monotonic()
+            company.hire(f"hasty{number}")
+            known.append(gate.wait_accepted(connections + 1, PATIENCE) - began)
+            told.append(client.wait(f"cn=hasty{number},", PATIENCE) - began)
+        print("seconds from a change until the daemon asks what it was, and until ldapsearch is told:",
+              *(f"{ours:.3f}/{theirs:.3f}" for ours, theirs in zip(known, told)))
+        self.assertLess(statistics.median(known), statistics.median(told) + 1)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
         gate.after(20000, server.kill)              # when so many bytes came back from the server
         gate.wait_open()                            # until somebody is connected
     gate.received                               # bytes that came from the server so far
+    gate.accepted                               # when each client connected, as time.monotonic()
 """
 
 import socket
@@ -18,6 +19,7 @@ class Gate:
         self._lock = threading.Lock()
         self._left, self._action = None, None
         self._sockets, self.open, self.received = set(), 0, 0
+        self.accepted = []
         self.done = threading.Event()       # the action of after() has happened
         self._listener = socket.create_server((host, 0))
         self.port = self._listener.getsockname()[1]
@@ -34,6 +36,22 @@ class Gate:
 
     def wait_closed(self, seconds=60):
         self._wait(lambda: self.open == 0, seconds, "the connection stays open")
+
+    def wait_accepted(self, count, seconds=60):
+        """Until so many clients have connected; when the last of them did, as time.monotonic()."""
+        self._wait(lambda: len(self.accepted) >= count, seconds, "nobody connects again")
+        return self.accepted[count - 1]
+
+    def wait_quiet(self, silence=0.2, seconds=60):
+        """Until no byte came from the server for so many seconds; the bytes so far."""
+        deadline = time.monotonic() + seconds
+        while True:
+            before = self.received
+            time.sleep(silence)
+            if self.received == before:
+                return before
+            if time.monotonic() > deadline:
+                raise TimeoutError("the server does not stop talking")
 
     def close(self):
         self._listener.close()
@@ -62,6 +80,7 @@ class Gate:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.accepted.append(time.monotonic())
             try:
                 server = socket.create_connection(self._upstream, timeout=5)
                 server.settimeout(None)
