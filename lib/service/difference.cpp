@@ -35,10 +35,14 @@ void print_domains(std::ostream& out, const std::vector<store::Change>& changes)
     fmt::print(out, "{}  +{} -{} ~{}\n", escape(domain), count[1], count[2], count[3]);
 }
 
+const std::string& text_of(const store::Change& change) {
+  return change.operation == store::Operation::removed ? change.before : change.reject;
+}
+
 void print_changes(std::ostream& out, const std::vector<store::Change>& changes) {
   for (const auto& change : changes)
     fmt::print(out, "{} {}{}\n", sign(change.operation), escape(change.address),
-               change.reject.empty() ? "" : " " + escape(change.reject));
+               text_of(change).empty() ? "" : " " + escape(text_of(change)));
 }
 
 void print_difference(std::ostream& out, const CycleReport& report, bool verbose) {
@@ -69,7 +73,7 @@ void print_difference(std::ostream& out, const CycleReport& report, bool verbose
                report.hold->digest.brief());
   for (const auto& reason : report.reasons) fmt::print(out, "  {}\n", reason);
   for (const auto& count : report.domains)
-    fmt::print(out, "  {}  -{} of {}\n", escape(count.domain), count.removals, count.accepted);
+    fmt::print(out, "  {}  -{} of {}\n", escape(count.name), count.removals, count.accepted);
   if (verbose)
     for (const auto& address : report.held) fmt::print(out, "- {} (held)\n", escape(address));
 }

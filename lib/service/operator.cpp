@@ -53,10 +53,10 @@ Result<Difference> held_difference(store::View& view, const store::Hold& hold) {
       fmt::format("held since {}: {} removals, digest {}: {}", rfc3339(hold.since), hold.removed,
                   hold.digest.brief(), hold.reason),
       {}};
-  const auto visited = view.each_held([&](std::string_view address, std::string_view reject) {
+  const auto visited = view.each_held([&](std::string_view address, const store::HeldRecord& held) {
     difference.changes.push_back(
-        {reject.empty() ? store::Operation::removed : store::Operation::changed,
-         std::string(address), std::string(reject)});
+        {held.reject.empty() ? store::Operation::removed : store::Operation::changed,
+         std::string(address), held.reject});
     return true;
   });
   if (!visited) return visited.error();
@@ -77,7 +77,7 @@ Result<Difference> net_difference(store::View& view, std::uint64_t from, std::ui
       const auto [place, fresh] = net.try_emplace(change.address);
       if (fresh) place->second.before = change.operation != store::Operation::added;
       place->second.after = change.operation != store::Operation::removed;
-      place->second.reject = std::move(change.reject);
+      place->second.reject = text_of(change);
     }
   }
   Difference difference{fmt::format("generation {} to {}", from, to), {}};
@@ -86,7 +86,7 @@ Result<Difference> net_difference(store::View& view, std::uint64_t from, std::ui
     const auto operation = !state.before  ? store::Operation::added
                            : !state.after ? store::Operation::removed
                                           : store::Operation::changed;
-    difference.changes.push_back({operation, address, std::move(state.reject)});
+    difference.changes.push_back({operation, address, state.reject, state.reject});
   }
   return difference;
 }
@@ -124,9 +124,9 @@ void print_json(std::ostream& out, const Difference& difference) {
     const char* list = change.operation == store::Operation::added     ? "added"
                        : change.operation == store::Operation::removed ? "removed"
                                                                        : "changed";
+    const auto& text = text_of(change);
     document[list].push_back(
-        {{"address", change.address},
-         {"reject", change.reject.empty() ? json(nullptr) : json(change.reject)}});
+        {{"address", change.address}, {"reject", text.empty() ? json(nullptr) : json(text)}});
   }
   out << document.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
 }

@@ -283,7 +283,8 @@ Result<> Ownership::write_owners(std::string_view address,
   };
   count(-1);
   for (const auto* change : changes) {
-    const store::OwnerView owner{change->source, change->key(), change->reject()};
+    const store::OwnerView owner{change->source, change->key(), recipient::ObjectClass::other,
+                                 change->reject()};
     const auto done = change->erase ? transaction_.erase_owner(address, owner.source, owner.key)
                                     : transaction_.put_owner(address, owner);
     if (!done) return done;
@@ -330,7 +331,8 @@ Result<> Ownership::finish(
     const auto before = transaction_.owners(address);
     if (!before) return before.error();
     owners.clear();
-    for (const auto& owner : *before) owners.push_back({owner.source, owner.key, owner.reject});
+    for (const auto& owner : *before)
+      owners.push_back({owner.source, owner.key, owner.kind, owner.reject});
     if (auto written = write_owners(address, changes, owners); !written) return written;
     if (auto visited = visit(address, owners); !visited) return visited;
   }

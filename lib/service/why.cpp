@@ -73,7 +73,7 @@ class Inquiry {
     auto since = moment(row_->since);
     if (!since) return since.error();
     report_.since = std::move(*since);
-    const auto held = view_.each_held([&](std::string_view address, std::string_view) {
+    const auto held = view_.each_held([&](std::string_view address, const store::HeldRecord&) {
       report_.held = report_.held || address == report_.entry;
       return !report_.held;
     });

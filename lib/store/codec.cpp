@@ -4,156 +4,19 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <limits>
+
+#include "store/bytes.hpp"
+#include "store/schema.hpp"
 
 namespace rcptsync::store::codec {
 namespace {
 
-constexpr std::uint8_t version = 1;
+// The schema in which a record got its present form.
+constexpr std::uint8_t first = 1;
+constexpr std::uint8_t second = 2;
 
-class Writer {
- public:
-  /// Goes on behind what is there.
-  explicit Writer(std::string& out) : out_(out) {}
-  /// Begins a record anew.
-  static Writer begin(std::string& out) {
-    out.clear();
-    Writer writer(out);
-    writer.u8(version);
-    return writer;
-  }
-
-  void u8(std::uint8_t number) { out_.push_back(static_cast<char>(number)); }
-  void flag(bool value) { u8(value ? 1 : 0); }
-  void u64(std::uint64_t number) {
-    for (int shift = 56; shift >= 0; shift -= 8)
-      u8(static_cast<std::uint8_t>(number >> shift & 0xff));
-  }
-  void varint(std::uint64_t number) {
-    while (number >= 0x80) {
-      u8(static_cast<std::uint8_t>(number | 0x80));
-      number >>= 7;
-    }
-    u8(static_cast<std::uint8_t>(number));
-  }
-  void text(std::string_view bytes) {
-    varint(bytes.size());
-    out_.append(bytes);
-  }
-  void digest(const Digest& digest) {
-    for (const auto byte : digest.bytes) u8(byte);
-  }
-  void time(WallTime time) {
-    u64(static_cast<std::uint64_t>(std::chrono::nanoseconds(time.time_since_epoch()).count()));
-  }
-  void time(const std::optional<WallTime>& moment) {
-    flag(moment.has_value());
-    if (moment) time(*moment);
-  }
-
- private:
-  std::string& out_;
-};
-
-// After the first fault everything reads as zero or empty, and done() is false.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {
-    if (u8() != version) fail();
-  }
-
-  std::uint8_t u8() {
-    if (rest_.empty()) {
-      fail();
-      return 0;
-    }
-    const auto byte = static_cast<std::uint8_t>(rest_.front());
-    rest_.remove_prefix(1);
-    return byte;
-  }
-  /// A number from `least` to `most`.
-  template <class Enum>
-  Enum choice(Enum least, Enum most) {
-    const auto number = u8();
-    if (number < static_cast<std::uint8_t>(least) || number > static_cast<std::uint8_t>(most)) {
-      fail();
-      return least;
-    }
-    return static_cast<Enum>(number);
-  }
-  /// A number from 0 to `most`.
-  std::uint8_t u8_up_to(std::uint8_t most) {
-    const auto number = u8();
-    if (number <= most) return number;
-    fail();
-    return 0;
-  }
-  bool flag() { return u8_up_to(1) == 1; }
-  std::uint64_t u64() {
-    std::uint64_t number = 0;
-    for (int i = 0; i < 8; ++i) number = number << 8 | u8();
-    return number;
-  }
-  std::uint64_t varint() {
-    std::uint64_t number = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const auto byte = u8();
-      const std::uint64_t part = byte & 0x7fU;
-      if (shift == 63 && part > 1) break;
-      number |= part << shift;
-      if ((byte & 0x80) != 0) continue;
-      if (shift > 0 && part == 0) break;  // longer than it had to be
-      return number;
-    }
-    fail();
-    return 0;
-  }
-  std::uint32_t varint32() {
-    const auto number = varint();
-    if (number > std::numeric_limits<std::uint32_t>::max()) {
-      fail();
-      return 0;
-    }
-    return static_cast<std::uint32_t>(number);
-  }
-  std::string_view text() {
-    const auto size = varint();
-    if (size > rest_.size()) {
-      fail();
-      return {};
-    }
-    const auto bytes = rest_.substr(0, static_cast<std::size_t>(size));
-    rest_.remove_prefix(bytes.size());
-    return bytes;
-  }
-  Digest digest() {
-    Digest digest;
-    for (auto& byte : digest.bytes) byte = u8();
-    return digest;
-  }
-  WallTime time() {
-    return WallTime(std::chrono::duration_cast<WallTime::duration>(
-        std::chrono::nanoseconds(static_cast<std::int64_t>(u64()))));
-  }
-  std::optional<WallTime> optional_time() {
-    if (!flag()) return std::nullopt;
-    return time();
-  }
-
-  [[nodiscard]] std::size_t left() const { return rest_.size(); }
-  [[nodiscard]] bool good() const { return good_; }
-  /// Everything was there and nothing is left over.
-  [[nodiscard]] bool done() const { return good_ && rest_.empty(); }
-
- private:
-  void fail() {
-    good_ = false;
-    rest_ = {};
-  }
-
-  std::string_view rest_;
-  bool good_ = true;
-};
+constexpr auto last_class = recipient::ObjectClass::entry;
+static_assert(class_count == static_cast<std::size_t>(last_class) + 1);
 
 void write_hold(Writer& writer, const Hold& hold) {
   writer.digest(hold.digest);
@@ -161,6 +24,7 @@ void write_hold(Writer& writer, const Hold& hold) {
   writer.varint(hold.added);
   writer.varint(hold.removed);
   writer.text(hold.reason);
+  writer.varint(hold.by_configuration);
 }
 
 void read_hold(Reader& reader, Hold& hold) {
@@ -169,6 +33,17 @@ void read_hold(Reader& reader, Hold& hold) {
   hold.added = reader.varint();
   hold.removed = reader.varint();
   hold.reason = reader.text();
+  hold.by_configuration = reader.varint();
+}
+
+recipient::ObjectClass read_kind(Reader& reader) {
+  return reader.choice(recipient::ObjectClass::other, last_class);
+}
+
+SourceId read_source(Reader& reader) {
+  const auto source = reader.varint();
+  if (source > std::numeric_limits<SourceId>::max()) reader.fail();
+  return static_cast<SourceId>(source);
 }
 
 constexpr auto least_drop = recipient::Drop::kept;
@@ -180,7 +55,7 @@ constexpr std::size_t least_value_size = 6;
 }  // namespace
 
 void encode(const Meta& record, std::string& out) {
-  auto writer = Writer::begin(out);
+  auto writer = Writer::begin(out, second);
   writer.varint(record.schema);
   writer.text(record.state_id);
   writer.u64(record.hash_seed);
@@ -189,10 +64,11 @@ void encode(const Meta& record, std::string& out) {
   writer.varint(record.accepted);
   writer.varint(record.supplied);
   writer.varint(record.pinned);
+  for (const auto rows : record.classes) writer.varint(rows);
 }
 
 bool decode(std::string_view bytes, Meta& out) {
-  Reader reader(bytes);
+  Reader reader(bytes, second);
   out.schema = reader.varint32();
   out.state_id = reader.text();
   out.hash_seed = reader.u64();
@@ -201,11 +77,12 @@ bool decode(std::string_view bytes, Meta& out) {
   out.accepted = reader.varint();
   out.supplied = reader.varint();
   out.pinned = reader.varint();
+  for (auto& rows : out.classes) rows = reader.varint();
   return reader.done();
 }
 
 void encode(const SourceRecord& record, std::string& out) {
-  auto writer = Writer::begin(out);
+  auto writer = Writer::begin(out, second);
   writer.text(record.name);
   writer.text(record.type);
   writer.flag(record.read_completely);
@@ -214,10 +91,12 @@ void encode(const SourceRecord& record, std::string& out) {
   writer.varint(record.recipients);
   writer.text(record.cookie);
   writer.u8(static_cast<std::uint8_t>((record.removed ? 1 : 0) | (record.unconfirmed ? 2 : 0)));
+  writer.digest(record.settings);
+  writer.varint(record.accepted);
 }
 
 bool decode(std::string_view bytes, SourceRecord& out) {
-  Reader reader(bytes);
+  Reader reader(bytes, second);
   out.name = reader.text();
   out.type = reader.text();
   out.read_completely = reader.flag();
@@ -228,11 +107,13 @@ bool decode(std::string_view bytes, SourceRecord& out) {
   const auto marks = reader.u8_up_to(3);
   out.removed = (marks & 1) != 0;
   out.unconfirmed = (marks & 2) != 0;
+  out.settings = reader.digest();
+  out.accepted = reader.varint();
   return reader.done();
 }
 
 void encode(const ObjectRecord& record, std::string& out) {
-  auto writer = Writer::begin(out);
+  auto writer = Writer::begin(out, first);
   writer.u64(record.hash.low);  // first, where decode_hash() looks for it
   writer.u64(record.hash.high);
   writer.text(record.origin);
@@ -251,11 +132,11 @@ void encode(const ObjectRecord& record, std::string& out) {
 }
 
 bool decode(std::string_view bytes, ObjectRecord& out) {
-  Reader reader(bytes);
+  Reader reader(bytes, first);
   out.hash.low = reader.u64();
   out.hash.high = reader.u64();
   out.origin = reader.text();
-  out.kind = reader.choice(recipient::ObjectClass::other, recipient::ObjectClass::entry);
+  out.kind = read_kind(reader);
   out.drop = reader.choice(least_drop, most_drop);
   out.values_not_kept = reader.varint();
   const auto count = reader.varint();
@@ -275,54 +156,58 @@ bool decode(std::string_view bytes, ObjectRecord& out) {
 }
 
 bool decode_hash(std::string_view bytes, StoredHash& out) {
-  Reader reader(bytes);
+  Reader reader(bytes, first);
   out.low = reader.u64();
   out.high = reader.u64();
   return reader.good();
 }
 
 void encode(const RecipientRecord& record, std::string& out) {
-  auto writer = Writer::begin(out);
+  auto writer = Writer::begin(out, second);
   writer.varint(record.since);
   writer.flag(record.supplied);
+  writer.varint(record.source);
+  writer.u8(static_cast<std::uint8_t>(record.kind));
   writer.text(record.reject);
 }
 
 bool decode(std::string_view bytes, RecipientRecord& out) {
-  Reader reader(bytes);
+  Reader reader(bytes, second);
   out.since = reader.varint();
   out.supplied = reader.flag();
+  out.source = read_source(reader);
+  out.kind = read_kind(reader);
   out.reject = reader.text();
   return reader.done();
 }
 
 void encode(const DomainRecord& record, std::string& out) {
-  auto writer = Writer::begin(out);
+  auto writer = Writer::begin(out, first);
   writer.varint(record.accepted);
   writer.varint(record.supplied);
 }
 
 bool decode(std::string_view bytes, DomainRecord& out) {
-  Reader reader(bytes);
+  Reader reader(bytes, first);
   out.accepted = reader.varint();
   out.supplied = reader.varint();
   return reader.done();
 }
 
 void encode(const Hold& record, std::string& out) {
-  auto writer = Writer::begin(out);
+  auto writer = Writer::begin(out, second);
   write_hold(writer, record);
 }
 
 bool decode(std::string_view bytes, Hold& out) {
-  Reader reader(bytes);
+  Reader reader(bytes, second);
   read_hold(reader, out);
   return reader.done();
 }
 
 void encode(const StoredGeneration& record, std::string& out) {
   const auto& generation = record.generation;
-  auto writer = Writer::begin(out);
+  auto writer = Writer::begin(out, first);
   writer.time(generation.time);
   writer.u8(static_cast<std::uint8_t>(generation.cause));
   writer.varint(generation.added);
@@ -335,7 +220,7 @@ void encode(const StoredGeneration& record, std::string& out) {
 
 bool decode(std::string_view bytes, StoredGeneration& out) {
   auto& generation = out.generation;
-  Reader reader(bytes);
+  Reader reader(bytes, first);
   generation.time = reader.time();
   generation.cause = reader.choice(Cause::schedule, Cause::notification);
   generation.added = reader.varint();
@@ -348,7 +233,7 @@ bool decode(std::string_view bytes, StoredGeneration& out) {
 }
 
 void encode(const TargetRecord& record, std::string& out) {
-  auto writer = Writer::begin(out);
+  auto writer = Writer::begin(out, second);
   writer.text(record.location);
   writer.digest(record.digest);
   writer.digest(record.access_digest);
@@ -360,10 +245,11 @@ void encode(const TargetRecord& record, std::string& out) {
   writer.flag(record.judged);
   writer.flag(record.hold.has_value());
   if (record.hold) write_hold(writer, *record.hold);
+  writer.digest(record.approved);
 }
 
 bool decode(std::string_view bytes, TargetRecord& out) {
-  Reader reader(bytes);
+  Reader reader(bytes, second);
   out.location = reader.text();
   out.digest = reader.digest();
   out.access_digest = reader.digest();
@@ -375,47 +261,96 @@ bool decode(std::string_view bytes, TargetRecord& out) {
   out.judged = reader.flag();
   out.hold.reset();
   if (reader.flag()) read_hold(reader, out.hold.emplace());
+  out.approved = reader.digest();
   return reader.done();
 }
 
-void encode_text(std::string_view text, std::string& out) {
-  auto writer = Writer::begin(out);
-  writer.text(text);
+void encode(const OwnerView& record, std::string& out) {
+  auto writer = Writer::begin(out, second);
+  writer.u8(static_cast<std::uint8_t>(record.kind));
+  writer.text(record.reject);
 }
 
-std::optional<std::string_view> decode_text(std::string_view bytes) {
-  Reader reader(bytes);
-  const auto text = reader.text();
-  if (!reader.done()) return std::nullopt;
-  return text;
-}
-
-void ChangesWriter::clear() {
-  Writer::begin(bytes_);
-}
-
-void ChangesWriter::add(const ChangeView& change) {
-  Writer writer(bytes_);
-  writer.u8(static_cast<std::uint8_t>(change.operation));
-  writer.text(change.address);
-  writer.text(change.reject);
-}
-
-bool decode_changes(std::string_view bytes, const std::function<bool(const Change&)>& visit,
-                    bool& stopped) {
-  Reader reader(bytes);
-  Change change;
-  while (reader.good() && reader.left() > 0) {
-    change.operation = reader.choice(Operation::added, Operation::changed);
-    change.address = reader.text();
-    change.reject = reader.text();
-    if (!reader.good()) return false;
-    if (!visit(change)) {
-      stopped = true;
-      return true;
-    }
-  }
+bool decode(std::string_view bytes, OwnerView& out) {
+  Reader reader(bytes, second);
+  out.kind = read_kind(reader);
+  out.reject = reader.text();
   return reader.done();
+}
+
+void encode(const HeldRecord& record, std::string& out) {
+  auto writer = Writer::begin(out, second);
+  writer.flag(record.by_configuration);
+  writer.text(record.reject);
+}
+
+bool decode(std::string_view bytes, HeldRecord& out) {
+  Reader reader(bytes, second);
+  out.by_configuration = reader.flag();
+  out.reject = reader.text();
+  return reader.done();
+}
+
+void encode(const Digest& record, std::string& out) {
+  Writer::begin(out, second).digest(record);
+}
+
+bool decode(std::string_view bytes, Digest& out) {
+  Reader reader(bytes, second);
+  out = reader.digest();
+  return reader.done();
+}
+
+void encode(const WallTime& record, std::string& out) {
+  Writer::begin(out, second).time(record);
+}
+
+bool decode(std::string_view bytes, WallTime& out) {
+  Reader reader(bytes, second);
+  out = reader.time();
+  return reader.done();
+}
+
+void encode(const Refusal& record, std::string& out) {
+  auto writer = Writer::begin(out, second);
+  writer.time(record.time);
+  writer.text(record.by);
+  writer.varint(record.count);
+}
+
+bool decode(std::string_view bytes, Refusal& out) {
+  Reader reader(bytes, second);
+  out.time = reader.time();
+  out.by = reader.text();
+  out.count = reader.varint();
+  return reader.done();
+}
+
+void encode(const ChangeView& record, std::string& out) {
+  auto writer = Writer::begin(out, second);
+  writer.u8(static_cast<std::uint8_t>(record.operation));
+  writer.u8(static_cast<std::uint8_t>(record.kind));
+  writer.varint(record.source);
+  writer.text(record.reject);
+  writer.text(record.before);
+}
+
+bool decode(std::string_view bytes, ChangeView& out) {
+  Reader reader(bytes, second);
+  out.operation = reader.choice(Operation::added, Operation::changed);
+  out.kind = read_kind(reader);
+  out.source = read_source(reader);
+  out.reject = reader.text();
+  out.before = reader.text();
+  return reader.done();
+}
+
+void encode(Nothing /*record*/, std::string& out) {
+  Writer::begin(out, second);
+}
+
+bool decode(std::string_view bytes, Nothing& /*out*/) {
+  return Reader(bytes, second).done();
 }
 
 namespace {

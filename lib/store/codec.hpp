@@ -26,9 +26,13 @@ struct StoredGeneration {
   std::uint32_t pieces = 0;
 };
 
+/// What is known by its key alone.
+struct Nothing {};
+
 // encode() appends to nothing: `out` is replaced. decode() gives false for bytes that encode() did
 // not make; `out` is then unspecified, but valid. It reuses the memory of `out`.
-// A generation's number and the names, ids and addresses that are keys are not in the record.
+// A generation's number and the names, ids, digests and addresses that are keys are not in the
+// record.
 void encode(const Meta& record, std::string& out);
 void encode(const SourceRecord& record, std::string& out);
 void encode(const ObjectRecord& record, std::string& out);
@@ -37,8 +41,13 @@ void encode(const DomainRecord& record, std::string& out);
 void encode(const Hold& record, std::string& out);
 void encode(const StoredGeneration& record, std::string& out);
 void encode(const TargetRecord& record, std::string& out);
-/// A reject text alone, for owners and held addresses.
-void encode_text(std::string_view text, std::string& out);
+void encode(const OwnerView& record, std::string& out);
+void encode(const HeldRecord& record, std::string& out);
+void encode(const Refusal& record, std::string& out);
+void encode(const Digest& record, std::string& out);    ///< whose set keeps a refused address
+void encode(const WallTime& record, std::string& out);  ///< since when an address is in grace
+void encode(const ChangeView& record, std::string& out);
+void encode(Nothing record, std::string& out);
 
 [[nodiscard]] bool decode(std::string_view bytes, Meta& out);
 [[nodiscard]] bool decode(std::string_view bytes, SourceRecord& out);
@@ -48,26 +57,34 @@ void encode_text(std::string_view text, std::string& out);
 [[nodiscard]] bool decode(std::string_view bytes, Hold& out);
 [[nodiscard]] bool decode(std::string_view bytes, StoredGeneration& out);
 [[nodiscard]] bool decode(std::string_view bytes, TargetRecord& out);
-/// The text is a view into `bytes`.
-[[nodiscard]] std::optional<std::string_view> decode_text(std::string_view bytes);
+[[nodiscard]] bool decode(std::string_view bytes, HeldRecord& out);
+[[nodiscard]] bool decode(std::string_view bytes, Refusal& out);
+[[nodiscard]] bool decode(std::string_view bytes, Digest& out);
+[[nodiscard]] bool decode(std::string_view bytes, WallTime& out);
+[[nodiscard]] bool decode(std::string_view bytes, Nothing& out);
+// The texts are views into `bytes`.
+[[nodiscard]] bool decode(std::string_view bytes, OwnerView& out);
+[[nodiscard]] bool decode(std::string_view bytes, ChangeView& out);
 
 /// Only the hash of an ObjectRecord; the rest is not looked at.
 [[nodiscard]] bool decode_hash(std::string_view bytes, StoredHash& out);
 
-/// A piece of the changes of a generation, built up one by one.
+/// A piece of the changes of a generation, built up one by one. Addresses have at most max_name
+/// octets.
 class ChangesWriter {
  public:
   ChangesWriter() { clear(); }
   void add(const ChangeView& change);
-  void add(const Change& change) {
-    add(ChangeView{change.operation, change.address, change.reject});
-  }
   [[nodiscard]] const std::string& bytes() const { return bytes_; }
   [[nodiscard]] bool empty() const { return bytes_.size() == 1; }
   void clear();
 
  private:
   std::string bytes_;
+  // Of the change before.
+  std::string address_;
+  std::string text_;
+  SourceId source_ = 0;
 };
 
 /// Calls `visit` for every change of a piece; false from it sets `stopped` and ends the walk.

@@ -54,18 +54,28 @@ Result<Key> object_key(SourceId source, std::string_view key) {
   return Key{}.u16(source).text(key);
 }
 
-Result<Key> owner_prefix(std::string_view address) {
-  if (auto checked = check_name(address); !checked) return checked.error();
-  return Key{}.text(address).text(std::string_view("\0", 1));
+Result<Key> name_prefix(std::string_view name) {
+  if (auto checked = check_name(name); !checked) return checked.error();
+  return Key{}.text(name).text(std::string_view("\0", 1));
 }
 
 Result<Key> owner_key(std::string_view address, SourceId source, std::string_view key) {
   if (auto checked = check_object_key(key); !checked) return checked.error();
-  auto made = owner_prefix(address);
+  auto made = name_prefix(address);
   if (made) made->u16(source).text(key);
   return made;
 }
 
+Result<Key> loss_key(std::string_view target, std::string_view address) {
+  if (auto checked = check_name(address); !checked) return checked.error();
+  auto made = name_prefix(target);
+  if (made) made->text(address);
+  return made;
+}
+
+Key digest_key(const Digest& digest) {
+  return Key{}.text({reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()});
+}
 Key source_key(SourceId id) {
   return Key{}.u16(id);
 }

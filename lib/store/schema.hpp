@@ -15,7 +15,7 @@
 
 namespace rcptsync::store {
 
-inline constexpr std::uint32_t schema_number = 1;
+inline constexpr std::uint32_t schema_number = 2;
 
 /// Starts the format record, which keeps its place and shape in every schema to come.
 inline constexpr std::string_view format_magic = "rcptsync";
@@ -31,10 +31,16 @@ enum class Table : std::uint8_t {
   generations,  ///< number (be64)
   changes,      ///< generation (be64), piece (be32)
   targets,      ///< name
+  refused,      ///< address
+  refusals,     ///< digest
+  grace,        ///< address
+  pending,      ///< address
+  mentions,     ///< address, NUL, source id (be16), object key
+  losses,       ///< target, NUL, address
 };
-inline constexpr std::array table_names{"meta",       "sources", "objects", "owners",
-                                        "recipients", "domains", "held",    "generations",
-                                        "changes",    "targets"};
+inline constexpr std::array table_names{
+    "meta",    "sources", "objects", "owners",   "recipients", "domains", "held",     "generations",
+    "changes", "targets", "refused", "refusals", "grace",      "pending", "mentions", "losses"};
 inline const char* name_of(Table table) {
   return table_names[static_cast<std::size_t>(table)];
 }
@@ -71,8 +77,10 @@ Result<Key> name_key(std::string_view name);
 Result<Key> object_key(SourceId source, std::string_view key);
 /// `key` may be empty: the configuration owns addresses without an object.
 Result<Key> owner_key(std::string_view address, SourceId source, std::string_view key);
-/// What the keys of all owners of one address begin with.
-Result<Key> owner_prefix(std::string_view address);
+/// What the keys of all owners of one address begin with, or of all losses of one target.
+Result<Key> name_prefix(std::string_view name);
+Result<Key> loss_key(std::string_view target, std::string_view address);
+Key digest_key(const Digest& digest);
 Key source_key(SourceId id);
 Key generation_key(std::uint64_t number);
 Key change_key(std::uint64_t generation, std::uint32_t piece);

@@ -48,7 +48,7 @@ std::string_view to_string(Cause cause) {
 Result<> Transaction::put_generation(const Generation& generation,
                                      const std::vector<Change>& changes) {
   const ChangeStream stream = [&](const std::function<void(const ChangeView&)>& take) {
-    for (const auto& change : changes) take({change.operation, change.address, change.reject});
+    for (const auto& change : changes) take(view_of(change));
   };
   return put_generation_from(generation, stream);
 }

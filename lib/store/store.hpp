@@ -7,13 +7,16 @@
 // started anew by itself, because an empty state would look like "everything was added".
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/digest.hpp"
@@ -57,15 +60,17 @@ struct ObjectRecord {
 
 struct Owner {
   SourceId source = 0;
-  std::string key;
-  std::string reject;  ///< what this owner says: empty is accepted
+  std::string key = {};
+  recipient::ObjectClass kind = recipient::ObjectClass::other;
+  std::string reject = {};  ///< what this owner says: empty is accepted
 };
 
 /// An Owner whose texts belong to somebody else.
 struct OwnerView {
   SourceId source = 0;
-  std::string_view key;
-  std::string_view reject;
+  std::string_view key = {};
+  recipient::ObjectClass kind = recipient::ObjectClass::other;
+  std::string_view reject = {};
 };
 
 /// A row of the table in force.
@@ -73,6 +78,10 @@ struct RecipientRecord {
   std::string reject;       ///< empty: accepted
   std::uint64_t since = 0;  ///< generation in which it came or last changed
   bool supplied = false;    ///< some source, not only the configuration, accepts it
+  /// Who supplied it last: of its accepting owners the one with the lowest source, then key; the
+  /// configuration only if no source accepts.
+  SourceId source = 0;
+  recipient::ObjectClass kind = recipient::ObjectClass::other;
   bool operator==(const RecipientRecord&) const = default;
 };
 
@@ -94,23 +103,37 @@ struct SourceRecord {
   /// What its reads say is gone waits for a full read that confirms it: they came from another
   /// server than those before, or from one that lags.
   bool unconfirmed = false;
+  Digest settings{};           ///< fingerprint of what decides its content; zero: not known
+  std::uint64_t accepted = 0;  ///< rows that it supplied last and that accept
+  bool operator==(const SourceRecord&) const = default;
 };
 
 enum class Operation : std::uint8_t { added = 1, removed = 2, changed = 3 };
 
+/// A row before and after. Who supplied it: as in the row afterwards, or before if it is removed.
 struct Change {
   Operation operation = Operation::added;
-  std::string address;
-  std::string reject;  ///< the new text (added, changed) or the old one (removed)
+  std::string address = {};
+  std::string reject = {};  ///< afterwards; empty: accepted, or removed
+  std::string before = {};  ///< empty: accepted, or added
+  SourceId source = 0;
+  recipient::ObjectClass kind = recipient::ObjectClass::other;
   bool operator==(const Change&) const = default;
 };
 
 /// A Change whose texts belong to somebody else.
 struct ChangeView {
   Operation operation = Operation::added;
-  std::string_view address;
-  std::string_view reject;
+  std::string_view address = {};
+  std::string_view reject = {};
+  std::string_view before = {};
+  SourceId source = 0;
+  recipient::ObjectClass kind = recipient::ObjectClass::other;
 };
+inline ChangeView view_of(const Change& change) {
+  return {change.operation, change.address, change.reject,
+          change.before,    change.source,  change.kind};
+}
 
 /// Calls the function for one change after the other.
 using ChangeStream = std::function<void(const std::function<void(const ChangeView&)>&)>;
@@ -144,8 +167,25 @@ struct Hold {
   WallTime since{};
   std::uint64_t added = 0;  ///< additions that wait too: only for a first table
   std::uint64_t removed = 0;
-  std::string reason;  ///< one or more, joined by "; "
+  std::string reason;                  ///< one or more, joined by "; "
+  std::uint64_t by_configuration = 0;  ///< of the removals
   bool operator==(const Hold&) const = default;
+};
+
+/// A removal that is held: the address is in force, but no longer supplied.
+struct HeldRecord {
+  std::string reject;             ///< that is to replace it; empty: it is to go
+  bool by_configuration = false;  ///< a change of the configuration did it, not one of the data
+  bool operator==(const HeldRecord&) const = default;
+};
+
+/// A held set of removals that an operator rejected.
+struct Refusal {
+  Digest digest;  ///< of the set, as its Hold had
+  WallTime time{};
+  std::string by;           ///< who rejected it
+  std::uint64_t count = 0;  ///< addresses that it still keeps
+  bool operator==(const Refusal&) const = default;
 };
 
 struct TargetRecord {
@@ -161,7 +201,11 @@ struct TargetRecord {
   std::optional<WallTime> next_attempt;
   bool judged = false;       ///< its own first table was let through by the guard (or was absent)
   std::optional<Hold> hold;  ///< the first table is held against what the target has
+  Digest approved;           ///< hold of its first table that an operator let through; zero: none
 };
+
+/// How many recipient::ObjectClass there are.
+inline constexpr std::size_t class_count = 6;
 
 struct Meta {
   std::uint32_t schema = 0;
@@ -172,6 +216,9 @@ struct Meta {
   std::uint64_t accepted = 0;    ///< rows of the table in force that accept
   std::uint64_t supplied = 0;    ///< of those, supplied by sources
   std::uint64_t pinned = 0;      ///< generation that a rollback pinned; 0: none
+  std::array<std::uint64_t, class_count>
+      classes{};  ///< rows that accept, by recipient::ObjectClass
+  bool operator==(const Meta&) const = default;
 };
 
 /// A consistent view. Look-ups that find nothing are nullopt or empty; damage is an Error
@@ -203,10 +250,27 @@ class View {
   virtual Result<std::optional<DomainRecord>> domain(std::string_view domain) = 0;
   virtual Result<std::vector<std::pair<std::string, DomainRecord>>> domains() = 0;
   virtual Result<std::optional<Hold>> hold() = 0;
-  /// The addresses that are held: in force, but no longer supplied. In bytewise order. The value is
-  /// the reject text that is to replace them, or empty if they are to go.
+  /// In bytewise order.
   virtual Result<> each_held(
-      const std::function<bool(std::string_view address, std::string_view reject)>& visit) = 0;
+      const std::function<bool(std::string_view address, const HeldRecord&)>& visit) = 0;
+  virtual Result<std::optional<HeldRecord>> held(std::string_view address) = 0;
+  /// The refusal that keeps the address.
+  virtual Result<std::optional<Digest>> refused(std::string_view address) = 0;
+  /// In bytewise order.
+  virtual Result<> each_refused(
+      const std::function<bool(std::string_view address, const Digest& digest)>& visit) = 0;
+  /// By digest.
+  virtual Result<std::vector<Refusal>> refusals() = 0;
+  /// When the address vanished; nothing if it is not in grace.
+  virtual Result<std::optional<WallTime>> grace(std::string_view address) = 0;
+  /// In bytewise order.
+  virtual Result<> each_grace(
+      const std::function<bool(std::string_view address, WallTime gone)>& visit) = 0;
+  /// What the pinned table would become if it were not pinned, in bytewise order.
+  virtual Result<> each_pending(const std::function<bool(const Change&)>& visit) = 0;
+  /// The objects that have the address as a value which the rules drop, by source and key.
+  virtual Result<std::vector<std::pair<SourceId, std::string>>> mentions(
+      std::string_view address) = 0;
   /// Newest first.
   virtual Result<std::vector<Generation>> generations(std::size_t limit) = 0;
   virtual Result<std::optional<Generation>> generation(std::uint64_t number) = 0;
@@ -214,6 +278,9 @@ class View {
                                const std::function<bool(const Change&)>& visit) = 0;
   virtual Result<std::vector<TargetRecord>> targets() = 0;
   virtual Result<std::optional<TargetRecord>> target(std::string_view name) = 0;
+  /// What a target would lose by its first table, which is held. In bytewise order.
+  virtual Result<> each_loss(std::string_view target,
+                             const std::function<bool(std::string_view address)>& visit) = 0;
 };
 
 /// The view inside a write transaction: it sees its own changes. put_… replaces.
@@ -231,8 +298,20 @@ class Transaction : public View {
   virtual Result<> erase_recipient(std::string_view address) = 0;
   virtual Result<> put_domain(std::string_view domain,
                               const DomainRecord& record) = 0;  ///< all zero: erased
-  virtual Result<> put_held(std::string_view address, std::string_view reject) = 0;
+  virtual Result<> put_held(std::string_view address, const HeldRecord& record) = 0;
   virtual Result<> erase_held(std::string_view address) = 0;
+  virtual Result<> put_refused(std::string_view address, const Digest& digest) = 0;
+  virtual Result<> erase_refused(std::string_view address) = 0;
+  virtual Result<> put_refusal(const Refusal& refusal) = 0;
+  virtual Result<> erase_refusal(const Digest& digest) = 0;
+  virtual Result<> put_grace(std::string_view address, WallTime gone) = 0;
+  virtual Result<> erase_grace(std::string_view address) = 0;
+  virtual Result<> put_pending(const Change& change) = 0;
+  virtual Result<> erase_pending(std::string_view address) = 0;
+  virtual Result<> clear_pending() = 0;
+  virtual Result<> put_mention(std::string_view address, SourceId source, std::string_view key) = 0;
+  virtual Result<> erase_mention(std::string_view address, SourceId source,
+                                 std::string_view key) = 0;
   virtual Result<> put_hold(const std::optional<Hold>& hold) = 0;
   /// `changes` sorted by address. Stored in pieces, so a first generation of millions does not need
   /// one huge value.
@@ -245,6 +324,8 @@ class Transaction : public View {
   virtual Result<> erase_generations_before(std::uint64_t first) = 0;
   virtual Result<> put_target(const TargetRecord& target) = 0;
   virtual Result<> erase_target(std::string_view name) = 0;
+  /// All that each_loss() visits from now on; empty: nothing.
+  virtual Result<> put_losses(std::string_view target, std::span<const std::string> addresses) = 0;
 };
 
 class Store {

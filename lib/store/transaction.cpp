@@ -61,14 +61,27 @@ Result<> LmdbTransaction::erase(Table table, std::string_view key) {
   return {};
 }
 
-Result<> LmdbTransaction::erase_below(Table table, std::string_view end) {
+template <class Record>
+Result<> LmdbTransaction::store_named(Table table, std::string_view name, const Record& record) {
+  const auto key = name_key(name);
+  if (!key) return key.error();
+  return store(table, key->view(), record);
+}
+
+Result<> LmdbTransaction::erase_named(Table table, std::string_view name) {
+  const auto key = name_key(name);
+  if (!key) return key.error();
+  return erase(table, key->view());
+}
+
+Result<> LmdbTransaction::erase_range(Table table, std::string_view begin, std::string_view end) {
   const auto at = cursor(table);
   if (!at) return at.error();
   for (;;) {
-    MDB_val key;
+    auto key = lmdb::value(begin);
     MDB_val ignored;
-    int code = mdb_cursor_get(*at, &key, &ignored, MDB_FIRST);
-    if (code == MDB_NOTFOUND || (code == 0 && lmdb::view(key) >= end)) return {};
+    int code = mdb_cursor_get(*at, &key, &ignored, begin.empty() ? MDB_FIRST : MDB_SET_RANGE);
+    if (code == MDB_NOTFOUND || (code == 0 && !end.empty() && lmdb::view(key) >= end)) return {};
     if (code == 0) code = mdb_cursor_del(*at, 0);
     if (code != 0) return failed(code, table);
   }
@@ -112,8 +125,7 @@ Result<> LmdbTransaction::erase_object(SourceId source, std::string_view key) {
 Result<> LmdbTransaction::put_owner(std::string_view address, const OwnerView& owner) {
   const auto at = owner_key(address, owner.source, owner.key);
   if (!at) return at.error();
-  codec::encode_text(owner.reject, buffer_);
-  return put(Table::owners, at->view(), buffer_);
+  return store(Table::owners, at->view(), owner);
 }
 
 Result<> LmdbTransaction::erase_owner(std::string_view address, SourceId source,
@@ -124,35 +136,74 @@ Result<> LmdbTransaction::erase_owner(std::string_view address, SourceId source,
 }
 
 Result<> LmdbTransaction::put_recipient(std::string_view address, const RecipientRecord& record) {
-  const auto at = name_key(address);
-  if (!at) return at.error();
-  return store(Table::recipients, at->view(), record);
+  return store_named(Table::recipients, address, record);
 }
 
 Result<> LmdbTransaction::erase_recipient(std::string_view address) {
-  const auto at = name_key(address);
-  if (!at) return at.error();
-  return erase(Table::recipients, at->view());
+  return erase_named(Table::recipients, address);
 }
 
 Result<> LmdbTransaction::put_domain(std::string_view domain, const DomainRecord& record) {
-  const auto at = name_key(domain);
-  if (!at) return at.error();
-  if (record.accepted == 0 && record.supplied == 0) return erase(Table::domains, at->view());
-  return store(Table::domains, at->view(), record);
+  if (record.accepted == 0 && record.supplied == 0) return erase_named(Table::domains, domain);
+  return store_named(Table::domains, domain, record);
 }
 
-Result<> LmdbTransaction::put_held(std::string_view address, std::string_view reject) {
-  const auto at = name_key(address);
-  if (!at) return at.error();
-  codec::encode_text(reject, buffer_);
-  return put(Table::held, at->view(), buffer_);
+Result<> LmdbTransaction::put_held(std::string_view address, const HeldRecord& record) {
+  return store_named(Table::held, address, record);
 }
 
 Result<> LmdbTransaction::erase_held(std::string_view address) {
-  const auto at = name_key(address);
+  return erase_named(Table::held, address);
+}
+
+Result<> LmdbTransaction::put_refused(std::string_view address, const Digest& digest) {
+  return store_named(Table::refused, address, digest);
+}
+
+Result<> LmdbTransaction::erase_refused(std::string_view address) {
+  return erase_named(Table::refused, address);
+}
+
+Result<> LmdbTransaction::put_refusal(const Refusal& refusal) {
+  return store(Table::refusals, digest_key(refusal.digest).view(), refusal);
+}
+
+Result<> LmdbTransaction::erase_refusal(const Digest& digest) {
+  return erase(Table::refusals, digest_key(digest).view());
+}
+
+Result<> LmdbTransaction::put_grace(std::string_view address, WallTime gone) {
+  return store_named(Table::grace, address, gone);
+}
+
+Result<> LmdbTransaction::erase_grace(std::string_view address) {
+  return erase_named(Table::grace, address);
+}
+
+Result<> LmdbTransaction::put_pending(const Change& change) {
+  return store_named(Table::pending, change.address, view_of(change));
+}
+
+Result<> LmdbTransaction::erase_pending(std::string_view address) {
+  return erase_named(Table::pending, address);
+}
+
+Result<> LmdbTransaction::clear_pending() {
+  return erase_range(Table::pending, {}, {});
+}
+
+Result<> LmdbTransaction::put_mention(std::string_view address, SourceId source,
+                                      std::string_view key) {
+  const auto at = owner_key(address, source, key);
   if (!at) return at.error();
-  return erase(Table::held, at->view());
+  return store(Table::mentions, at->view(), codec::Nothing{});
+}
+
+Result<> LmdbTransaction::erase_mention(std::string_view address, SourceId source,
+                                        std::string_view key) {
+  const auto at = owner_key(address, source, key);
+  if (!at) return at.error();
+  return erase(Table::mentions, at->view());
 }
 
 Result<> LmdbTransaction::put_hold(const std::optional<Hold>& hold) {
@@ -189,6 +240,10 @@ Result<> LmdbTransaction::put_generation_from(const Generation& generation,
                                                generation.number, escape(change.address, 80))};
       return;
     }
+    if (change.address.size() > max_name) {
+      done = name_key(change.address).error();
+      return;
+    }
     before.assign(change.address);
     piece.add(change);
     if (piece.bytes().size() >= piece_size) done = close_piece();
@@ -214,20 +269,31 @@ Result<> LmdbTransaction::put_digest(std::uint64_t generation, const Digest& dig
 
 Result<> LmdbTransaction::erase_generations_before(std::uint64_t first) {
   const auto end = generation_key(first);
-  if (auto erased = erase_below(Table::changes, end.view()); !erased) return erased;
-  return erase_below(Table::generations, end.view());
+  if (auto erased = erase_range(Table::changes, {}, end.view()); !erased) return erased;
+  return erase_range(Table::generations, {}, end.view());
 }
 
 Result<> LmdbTransaction::put_target(const TargetRecord& target) {
-  const auto at = name_key(target.name);
-  if (!at) return at.error();
-  return store(Table::targets, at->view(), target);
+  return store_named(Table::targets, target.name, target);
 }
 
 Result<> LmdbTransaction::erase_target(std::string_view name) {
-  const auto at = name_key(name);
-  if (!at) return at.error();
-  return erase(Table::targets, at->view());
+  return erase_named(Table::targets, name);
+}
+
+Result<> LmdbTransaction::put_losses(std::string_view target,
+                                     std::span<const std::string> addresses) {
+  const auto begin = name_prefix(target);
+  if (!begin) return begin.error();
+  // The next octet after the NUL that ends the name.
+  const auto end = Key{}.text(target).text("\1");
+  if (auto erased = erase_range(Table::losses, begin->view(), end.view()); !erased) return erased;
+  for (const auto& address : addresses) {
+    const auto at = loss_key(target, address);
+    if (!at) return at.error();
+    if (auto put = store(Table::losses, at->view(), codec::Nothing{}); !put) return put;
+  }
+  return {};
 }
 
 }  // namespace rcptsync::store

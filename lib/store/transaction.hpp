@@ -44,13 +44,25 @@ class LmdbTransaction final : public Transaction {
   Result<std::vector<std::pair<std::string, DomainRecord>>> domains() override;
   Result<std::optional<Hold>> hold() override;
   Result<> each_held(
-      const std::function<bool(std::string_view address, std::string_view reject)>& visit) override;
+      const std::function<bool(std::string_view address, const HeldRecord&)>& visit) override;
+  Result<std::optional<HeldRecord>> held(std::string_view address) override;
+  Result<std::optional<Digest>> refused(std::string_view address) override;
+  Result<> each_refused(
+      const std::function<bool(std::string_view address, const Digest& digest)>& visit) override;
+  Result<std::vector<Refusal>> refusals() override;
+  Result<std::optional<WallTime>> grace(std::string_view address) override;
+  Result<> each_grace(
+      const std::function<bool(std::string_view address, WallTime gone)>& visit) override;
+  Result<> each_pending(const std::function<bool(const Change&)>& visit) override;
+  Result<std::vector<std::pair<SourceId, std::string>>> mentions(std::string_view address) override;
   Result<std::vector<Generation>> generations(std::size_t limit) override;
   Result<std::optional<Generation>> generation(std::uint64_t number) override;
   Result<> each_change(std::uint64_t generation,
                        const std::function<bool(const Change&)>& visit) override;
   Result<std::vector<TargetRecord>> targets() override;
   Result<std::optional<TargetRecord>> target(std::string_view name) override;
+  Result<> each_loss(std::string_view target,
+                     const std::function<bool(std::string_view address)>& visit) override;
 
   Result<> put_meta(const Meta& meta) override;
   Result<> put_source(const SourceRecord& source) override;
@@ -62,14 +74,26 @@ class LmdbTransaction final : public Transaction {
   Result<> put_recipient(std::string_view address, const RecipientRecord& record) override;
   Result<> erase_recipient(std::string_view address) override;
   Result<> put_domain(std::string_view domain, const DomainRecord& record) override;
-  Result<> put_held(std::string_view address, std::string_view reject) override;
+  Result<> put_held(std::string_view address, const HeldRecord& record) override;
   Result<> erase_held(std::string_view address) override;
+  Result<> put_refused(std::string_view address, const Digest& digest) override;
+  Result<> erase_refused(std::string_view address) override;
+  Result<> put_refusal(const Refusal& refusal) override;
+  Result<> erase_refusal(const Digest& digest) override;
+  Result<> put_grace(std::string_view address, WallTime gone) override;
+  Result<> erase_grace(std::string_view address) override;
+  Result<> put_pending(const Change& change) override;
+  Result<> erase_pending(std::string_view address) override;
+  Result<> clear_pending() override;
+  Result<> put_mention(std::string_view address, SourceId source, std::string_view key) override;
+  Result<> erase_mention(std::string_view address, SourceId source, std::string_view key) override;
   Result<> put_hold(const std::optional<Hold>& hold) override;
   Result<> put_generation_from(const Generation& generation, const ChangeStream& changes) override;
   Result<> put_digest(std::uint64_t generation, const Digest& digest) override;
   Result<> erase_generations_before(std::uint64_t first) override;
   Result<> put_target(const TargetRecord& target) override;
   Result<> erase_target(std::string_view name) override;
+  Result<> put_losses(std::string_view target, std::span<const std::string> addresses) override;
 
   /// The first change that LMDB refused.
   [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
@@ -82,6 +106,13 @@ class LmdbTransaction final : public Transaction {
 
   /// The table's greatest_, looked up if need be. An error is LMDB's.
   Result<const std::string*> greatest(Table table);
+  /// A key of the tables of owners and mentions: address, source and object key.
+  struct OwnerKey {
+    std::string_view address;
+    SourceId source = 0;
+    std::string_view key;
+  };
+  Result<OwnerKey> decode_owner_key(Table table, std::string_view key) const;
   /// Reads one record of the table of owners: the address, and the owner behind it.
   Result<std::string_view> decode_owner(std::string_view key, std::string_view bytes,
                                         Owner& owner) const;
@@ -90,11 +121,17 @@ class LmdbTransaction final : public Transaction {
   Result<std::optional<std::string_view>> get(Table table, std::string_view key);
   template <class Record>
   Result<std::optional<Record>> find(Table table, std::string_view key);
+  /// The record of a name, of which what cannot be stored has none.
+  template <class Record>
+  Result<std::optional<Record>> find_named(Table table, std::string_view name);
 
   /// Calls visit(key, record) → Result<bool> for all keys that begin with `prefix`, in order; false
   /// stops.
   template <class Visit>
   Result<> walk(Table table, std::string_view prefix, const Visit& visit) const;
+  /// The same for a whole table, with records that are decoded: visit(key, record) → bool.
+  template <class Record, class Visit>
+  Result<> walk_records(Table table, const Visit& visit) const;
   /// The key and the unsealed record that an LMDB cursor stands on.
   Result<std::string_view> unsealed(Table table, const MDB_val& key, const MDB_val& value) const;
 
@@ -106,8 +143,11 @@ class LmdbTransaction final : public Transaction {
   template <class Record>
   Result<> store(Table table, std::string_view key, const Record& record);
   Result<> erase(Table table, std::string_view key);
-  /// Erases every key below `end`.
-  Result<> erase_below(Table table, std::string_view end);
+  template <class Record>
+  Result<> store_named(Table table, std::string_view name, const Record& record);
+  Result<> erase_named(Table table, std::string_view name);
+  /// Erases every key from `begin`, and below `end` unless that is empty.
+  Result<> erase_range(Table table, std::string_view begin, std::string_view end);
   Result<> erase_changes(std::uint64_t generation);
   Result<> failed(int code, Table table);
 

@@ -101,6 +101,22 @@ Result<> LmdbTransaction::walk(Table table, std::string_view prefix, const Visit
   return {};
 }
 
+template <class Record>
+Result<std::optional<Record>> LmdbTransaction::find_named(Table table, std::string_view name) {
+  const auto key = name_key(name);
+  if (!key) return std::nullopt;
+  return find<Record>(table, key->view());
+}
+
+template <class Record, class Visit>
+Result<> LmdbTransaction::walk_records(Table table, const Visit& visit) const {
+  Record record;
+  return walk(table, {}, [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+    if (!codec::decode(bytes, record)) return database_.damaged(table, key, not_as_written);
+    return visit(key, std::as_const(record));
+  });
+}
+
 Result<Meta> LmdbTransaction::meta() {
   auto found = find<Meta>(Table::meta, meta_key);
   if (!found) return found.error();
@@ -151,22 +167,32 @@ Result<> LmdbTransaction::each_hash(
               });
 }
 
+Result<LmdbTransaction::OwnerKey> LmdbTransaction::decode_owner_key(Table table,
+                                                                    std::string_view key) const {
+  const auto end = key.find('\0');
+  if (end == std::string_view::npos || key.size() - end < 3)
+    return database_.damaged(table, key, impossible_key);
+  return OwnerKey{key.substr(0, end),
+                  static_cast<SourceId>(big_endian_number(key.substr(end + 1, 2))),
+                  key.substr(end + 3)};
+}
+
 Result<std::string_view> LmdbTransaction::decode_owner(std::string_view key, std::string_view bytes,
                                                        Owner& owner) const {
-  const auto end = key.find('\0');
-  const auto reject = codec::decode_text(bytes);
-  if (end == std::string_view::npos || key.size() - end < 3)
-    return database_.damaged(Table::owners, key, impossible_key);
-  if (!reject) return database_.damaged(Table::owners, key, not_as_written);
-  owner.source = static_cast<SourceId>(big_endian_number(key.substr(end + 1, 2)));
-  owner.key = key.substr(end + 3);
-  owner.reject = *reject;
-  return key.substr(0, end);
+  const auto parts = decode_owner_key(Table::owners, key);
+  if (!parts) return parts.error();
+  OwnerView record;
+  if (!codec::decode(bytes, record)) return database_.damaged(Table::owners, key, not_as_written);
+  owner.source = parts->source;
+  owner.key = parts->key;
+  owner.kind = record.kind;
+  owner.reject = record.reject;
+  return parts->address;
 }
 
 Result<std::vector<Owner>> LmdbTransaction::owners(std::string_view address) {
   std::vector<Owner> all;
-  const auto prefix = owner_prefix(address);
+  const auto prefix = name_prefix(address);
   if (!prefix) return all;
   const auto last = greatest(Table::owners);
   if (!last) return last.error();
@@ -211,37 +237,25 @@ Result<> LmdbTransaction::each_owned(
 }
 
 Result<std::optional<RecipientRecord>> LmdbTransaction::recipient(std::string_view address) {
-  const auto key = name_key(address);
-  if (!key) return std::nullopt;
-  return find<RecipientRecord>(Table::recipients, key->view());
+  return find_named<RecipientRecord>(Table::recipients, address);
 }
 
 Result<> LmdbTransaction::each_recipient(
     const std::function<bool(std::string_view, const RecipientRecord&)>& visit) {
-  RecipientRecord record;
-  return walk(Table::recipients, {},
-              [&](std::string_view address, std::string_view bytes) -> Result<bool> {
-                if (!codec::decode(bytes, record))
-                  return database_.damaged(Table::recipients, address, not_as_written);
-                return visit(address, record);
-              });
+  return walk_records<RecipientRecord>(Table::recipients, visit);
 }
 
 Result<std::optional<DomainRecord>> LmdbTransaction::domain(std::string_view domain) {
-  const auto key = name_key(domain);
-  if (!key) return std::nullopt;
-  return find<DomainRecord>(Table::domains, key->view());
+  return find_named<DomainRecord>(Table::domains, domain);
 }
 
 Result<std::vector<std::pair<std::string, DomainRecord>>> LmdbTransaction::domains() {
   std::vector<std::pair<std::string, DomainRecord>> all;
-  auto walked =
-      walk(Table::domains, {}, [&](std::string_view name, std::string_view bytes) -> Result<bool> {
-        auto& row = all.emplace_back(name, DomainRecord{});
-        if (!codec::decode(bytes, row.second))
-          return database_.damaged(Table::domains, name, not_as_written);
-        return true;
-      });
+  auto walked = walk_records<DomainRecord>(Table::domains,
+                                           [&](std::string_view name, const DomainRecord& record) {
+                                             all.emplace_back(name, record);
+                                             return true;
+                                           });
   if (!walked) return walked.error();
   return all;
 }
@@ -251,13 +265,77 @@ Result<std::optional<Hold>> LmdbTransaction::hold() {
 }
 
 Result<> LmdbTransaction::each_held(
-    const std::function<bool(std::string_view, std::string_view)>& visit) {
-  return walk(Table::held, {},
-              [&](std::string_view address, std::string_view bytes) -> Result<bool> {
-                const auto reject = codec::decode_text(bytes);
-                if (!reject) return database_.damaged(Table::held, address, not_as_written);
-                return visit(address, *reject);
-              });
+    const std::function<bool(std::string_view, const HeldRecord&)>& visit) {
+  return walk_records<HeldRecord>(Table::held, visit);
+}
+
+Result<std::optional<HeldRecord>> LmdbTransaction::held(std::string_view address) {
+  return find_named<HeldRecord>(Table::held, address);
+}
+
+Result<std::optional<Digest>> LmdbTransaction::refused(std::string_view address) {
+  return find_named<Digest>(Table::refused, address);
+}
+
+Result<> LmdbTransaction::each_refused(
+    const std::function<bool(std::string_view, const Digest&)>& visit) {
+  return walk_records<Digest>(Table::refused, visit);
+}
+
+Result<std::vector<Refusal>> LmdbTransaction::refusals() {
+  std::vector<Refusal> all;
+  auto walked =
+      walk(Table::refusals, {}, [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+        auto& refusal = all.emplace_back();
+        if (key.size() != refusal.digest.bytes.size())
+          return database_.damaged(Table::refusals, key, impossible_key);
+        std::memcpy(refusal.digest.bytes.data(), key.data(), key.size());
+        if (!codec::decode(bytes, refusal))
+          return database_.damaged(Table::refusals, key, not_as_written);
+        return true;
+      });
+  if (!walked) return walked.error();
+  return all;
+}
+
+Result<std::optional<WallTime>> LmdbTransaction::grace(std::string_view address) {
+  return find_named<WallTime>(Table::grace, address);
+}
+
+Result<> LmdbTransaction::each_grace(const std::function<bool(std::string_view, WallTime)>& visit) {
+  return walk_records<WallTime>(Table::grace, visit);
+}
+
+Result<> LmdbTransaction::each_pending(const std::function<bool(const Change&)>& visit) {
+  Change change;
+  return walk_records<ChangeView>(Table::pending,
+                                  [&](std::string_view address, const ChangeView& record) {
+                                    change.operation = record.operation;
+                                    change.address = address;
+                                    change.reject = record.reject;
+                                    change.before = record.before;
+                                    change.source = record.source;
+                                    change.kind = record.kind;
+                                    return visit(change);
+                                  });
+}
+
+Result<std::vector<std::pair<SourceId, std::string>>> LmdbTransaction::mentions(
+    std::string_view address) {
+  std::vector<std::pair<SourceId, std::string>> all;
+  const auto prefix = name_prefix(address);
+  if (!prefix) return all;
+  auto walked = walk(Table::mentions, prefix->view(),
+                     [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+                       if (codec::Nothing record; !codec::decode(bytes, record))
+                         return database_.damaged(Table::mentions, key, not_as_written);
+                       const auto parts = decode_owner_key(Table::mentions, key);
+                       if (!parts) return parts.error();
+                       all.emplace_back(parts->source, parts->key);
+                       return true;
+                     });
+  if (!walked) return walked.error();
+  return all;
 }
 
 Result<std::vector<Generation>> LmdbTransaction::generations(std::size_t limit) {
@@ -338,11 +416,21 @@ Result<std::vector<TargetRecord>> LmdbTransaction::targets() {
 }
 
 Result<std::optional<TargetRecord>> LmdbTransaction::target(std::string_view name) {
-  const auto key = name_key(name);
-  if (!key) return std::nullopt;
-  auto found = find<TargetRecord>(Table::targets, key->view());
+  auto found = find_named<TargetRecord>(Table::targets, name);
   if (found && *found) (*found)->name = name;
   return found;
+}
+
+Result<> LmdbTransaction::each_loss(std::string_view target,
+                                    const std::function<bool(std::string_view)>& visit) {
+  const auto prefix = name_prefix(target);
+  if (!prefix) return {};
+  return walk(Table::losses, prefix->view(),
+              [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+                if (codec::Nothing record; !codec::decode(bytes, record))
+                  return database_.damaged(Table::losses, key, not_as_written);
+                return visit(key.substr(prefix->view().size()));
+              });
 }
 
 }  // namespace rcptsync::store

@@ -48,7 +48,7 @@ TEST_CASE("a first load far larger than the map runs again until it fits") {
                 ++runs;
                 for (int i = 0; i < 200000; ++i) {
                   const auto address = fmt::format("user{:07}@example.com", i);
-                  if (auto put = transaction.put_owner(address, {1, "key", ""}); !put)
+                  if (auto put = transaction.put_owner(address, {1, "key"}); !put)
                     return put.error();
                 }
                 return true;
@@ -210,7 +210,7 @@ TEST_CASE("time of a first load and of an unchanged walk", "[.bench]") {
                   for (int i = 0; i < 3000000; ++i) {
                     const auto address = fmt::format("user{:07}.{}@example.com", i / 3, i % 3);
                     const auto key = fmt::format("{:016x}", i / 3);
-                    if (auto put = transaction.put_owner(address, {1, key, {}}); !put)
+                    if (auto put = transaction.put_owner(address, {1, key}); !put)
                       return put.error();
                     if (auto put = transaction.put_recipient(address, {"", 1, true}); !put)
                       return put.error();

@@ -8,6 +8,9 @@ using namespace store_test;
 
 namespace {
 
+constexpr auto user = recipient::ObjectClass::user;
+constexpr auto group = recipient::ObjectClass::group;
+
 std::unique_ptr<Store> open(const Folder& folder) {
   auto store = open_owner(folder.path);
   REQUIRE(store);
@@ -39,7 +42,7 @@ TEST_CASE("a new state is empty and has a name and a secret of its own") {
       return {};
     }));
   }
-  CHECK(metas[0].schema == 1);
+  CHECK(metas[0].schema == 2);
   CHECK(metas[0].generation == 0);
   CHECK(metas[0].state_id.size() == 32);
   CHECK(metas[0].state_id != metas[1].state_id);
@@ -59,7 +62,7 @@ TEST_CASE("everything survives closing and opening") {
               target.name = "mx2";
               target.last_error = "no route\n";
               REQUIRE(transaction.put_target(target));
-              REQUIRE(transaction.put_held("gone@example.com", "550 5.1.1 gone"));
+              REQUIRE(transaction.put_held("gone@example.com", {"550 5.1.1 gone", true}));
               REQUIRE(transaction.put_hold(Hold{sha256("h"), WallTime{}, 0, 1, "max_removals"}));
               return true;
             })
@@ -102,7 +105,7 @@ TEST_CASE("put replaces, erase forgets, and what is not there can be erased") {
                 REQUIRE(transaction.put_hold(std::nullopt));
                 CHECK_FALSE(transaction.hold().value());
 
-                REQUIRE(transaction.put_held("h@example.com", ""));
+                REQUIRE(transaction.put_held("h@example.com", {}));
                 REQUIRE(transaction.erase_held("h@example.com"));
                 REQUIRE(transaction.erase_source(9));
                 REQUIRE(transaction.erase_target("none"));
@@ -191,29 +194,31 @@ TEST_CASE("the owners of an address are its own, by source and key") {
   REQUIRE(
       store
           ->write([&](Transaction& transaction) -> Result<bool> {
-            REQUIRE(transaction.put_owner("a@example.com", {2, "k2", ""}));
-            REQUIRE(transaction.put_owner("a@example.com", {1, "z", "550 x"}));
-            REQUIRE(transaction.put_owner("a@example.com", {1, std::string("\0", 1), ""}));
-            REQUIRE(transaction.put_owner("a@example.com", {0, "", ""}));
-            REQUIRE(transaction.put_owner("a@example.co", {1, "k", ""}));
-            REQUIRE(transaction.put_owner("a@example.comm", {1, "k", ""}));
-            REQUIRE(transaction.put_owner(longest, {65535, std::string(128, '\xff'), "r"}));
+            REQUIRE(transaction.put_owner("a@example.com", {2, "k2", group, ""}));
+            REQUIRE(transaction.put_owner("a@example.com", {1, "z", user, "550 x"}));
+            REQUIRE(transaction.put_owner("a@example.com", {1, std::string("\0", 1)}));
+            REQUIRE(transaction.put_owner("a@example.com", {0, ""}));
+            REQUIRE(transaction.put_owner("a@example.co", {1, "k"}));
+            REQUIRE(transaction.put_owner("a@example.comm", {1, "k"}));
+            REQUIRE(transaction.put_owner(longest, {65535, std::string(128, '\xff'), user, "r"}));
             const auto owners = transaction.owners("a@example.com").value();
             REQUIRE(owners.size() == 4);
             CHECK(owners[0].source == 0);
             CHECK(owners[0].key.empty());
             CHECK(owners[1].key == std::string("\0", 1));
             CHECK(owners[2].reject == "550 x");
+            CHECK(owners[2].kind == user);
+            CHECK(owners[3].kind == group);
             CHECK(owners[3].source == 2);
             CHECK(transaction.owners(longest).value().at(0).key == std::string(128, '\xff'));
             REQUIRE(transaction.erase_owner("a@example.com", 1, "z"));
             CHECK(transaction.owners("a@example.com").value().size() == 3);
 
-            CHECK(transaction.put_owner(longest + "m", {1, "k", ""}).error().code == Errc::limit);
-            CHECK(transaction.put_owner("a@b", {1, std::string(129, 'k'), ""}).error().code ==
+            CHECK(transaction.put_owner(longest + "m", {1, "k"}).error().code == Errc::limit);
+            CHECK(transaction.put_owner("a@b", {1, std::string(129, 'k')}).error().code ==
                   Errc::limit);
             // It would be read as an owner of "a".
-            CHECK(transaction.put_owner(std::string("a\0b", 3), {1, "k", ""}).error().code ==
+            CHECK(transaction.put_owner(std::string("a\0b", 3), {1, "k"}).error().code ==
                   Errc::invalid);
             CHECK(transaction.owners(longest + "m").value().empty());
             return true;
@@ -227,8 +232,8 @@ TEST_CASE("every owned address is visited once, with all who own it") {
   REQUIRE(store->write([](Transaction& transaction) -> Result<bool> {
     for (const auto* address : {"b@example.com", "a@example.com", "a@example.com.au"})
       for (const SourceId source : std::initializer_list<SourceId>{2, 1})
-        CHECK(transaction.put_owner(address, {source, "key", source == 2 ? "550 no" : ""}));
-    CHECK(transaction.put_owner("@example.net", {configuration_source, "", ""}));
+        CHECK(transaction.put_owner(address, {source, "key", user, source == 2 ? "550 no" : ""}));
+    CHECK(transaction.put_owner("@example.net", {configuration_source, ""}));
     return true;
   }));
   std::vector<std::string> visited;
@@ -293,7 +298,7 @@ TEST_CASE("recipients come in bytewise order, put in any order") {
                 CHECK(transaction.put_recipient(std::string(256, 'l'), {}).error().code ==
                       Errc::limit);
                 CHECK(transaction.put_recipient("", {}).error().code == Errc::invalid);
-                CHECK(transaction.put_held(std::string(256, 'l'), "").error().code == Errc::limit);
+                CHECK(transaction.put_held(std::string(256, 'l'), {}).error().code == Errc::limit);
                 CHECK(transaction.put_domain(std::string(256, 'l'), {1, 1}).error().code ==
                       Errc::limit);
                 return true;
@@ -387,7 +392,7 @@ TEST_CASE("a visitor may change other tables") {
                 REQUIRE(transaction.each_recipient(
                     [&](std::string_view address, const RecipientRecord&) {
                       REQUIRE(transaction.erase_owner(address, 1, ""));
-                      REQUIRE(transaction.put_held(address, std::string(200, 'x')));
+                      REQUIRE(transaction.put_held(address, {std::string(200, 'x'), false}));
                       REQUIRE(transaction.recipient(address).value());
                       ++seen;
                       return true;

@@ -113,11 +113,11 @@ TEST_CASE("the LMDB file of another program is refused") {
 TEST_CASE("a state of a later schema is refused") {
   Folder folder;
   REQUIRE(open_owner(folder.path));
-  set_format(folder, std::string("rcptsync\0\0\0\2", 12));
+  set_format(folder, std::string("rcptsync\0\0\0\3", 12));
   check_refused(folder, Errc::foreign, "newer rcptsync");
   set_format(folder, std::string("rcptsync\0\0\0\0", 12));
   check_refused(folder, Errc::damaged, "schema 0");
-  set_format(folder, std::string("rcptsync\0\0\0\1", 12));
+  set_format(folder, std::string("rcptsync\0\0\0\2", 12));
   CHECK(open_owner(folder.path));
 }
 

@@ -16,6 +16,8 @@ using namespace rcptsync::store;
 
 namespace store_test {
 
+constexpr auto user = recipient::ObjectClass::user;
+
 Folder::Folder() {
   std::string name = std::filesystem::temp_directory_path() / "rcptsync-store-XXXXXX";
   path = ::mkdtemp(name.data());
@@ -68,6 +70,16 @@ bool Gate::wait() const {
   return ::poll(&entry, 1, 10000) == 1 && ::read(ends_[0], &byte, 1) == 1;
 }
 
+namespace {
+
+std::string text_of(std::string_view what, const Change& change) {
+  return fmt::format("{} {} {} [{}] [{}] {} {}\n", what, static_cast<int>(change.operation),
+                     change.address, change.reject, change.before, change.source,
+                     recipient::to_string(change.kind));
+}
+
+}  // namespace
+
 Result<std::string> everything(View& view) {
   std::string text;
   const auto meta = view.meta();
@@ -90,7 +102,8 @@ Result<std::string> everything(View& view) {
   }
   std::vector<std::string> addresses;
   auto walked = view.each_recipient([&](std::string_view address, const RecipientRecord& record) {
-    text += fmt::format("recipient {} {} {}\n", address, record.reject, record.since);
+    text += fmt::format("recipient {} {} {} {} {}\n", address, record.reject, record.since,
+                        record.source, recipient::to_string(record.kind));
     addresses.emplace_back(address);
     return true;
   });
@@ -99,7 +112,12 @@ Result<std::string> everything(View& view) {
     const auto owners = view.owners(address);
     if (!owners) return owners.error();
     for (const auto& owner : *owners)
-      text += fmt::format("owner {} {} {} {}\n", address, owner.source, owner.key, owner.reject);
+      text += fmt::format("owner {} {} {} {} {}\n", address, owner.source, owner.key,
+                          recipient::to_string(owner.kind), owner.reject);
+    const auto mentions = view.mentions(address);
+    if (!mentions) return mentions.error();
+    for (const auto& [source, key] : *mentions)
+      text += fmt::format("mention {} {} {}\n", address, source, key);
   }
   const auto domains = view.domains();
   if (!domains) return domains.error();
@@ -108,8 +126,28 @@ Result<std::string> everything(View& view) {
   const auto hold = view.hold();
   if (!hold) return hold.error();
   if (*hold) text += fmt::format("hold {}\n", (*hold)->reason);
-  walked = view.each_held([&](std::string_view address, std::string_view reject) {
-    text += fmt::format("held {} {}\n", address, reject);
+  walked = view.each_held([&](std::string_view address, const HeldRecord& record) {
+    text += fmt::format("held {} {} {}\n", address, record.reject, record.by_configuration);
+    return true;
+  });
+  if (!walked) return walked.error();
+  walked = view.each_refused([&](std::string_view address, const Digest& digest) {
+    text += fmt::format("refused {} {}\n", address, digest.hex());
+    return true;
+  });
+  if (!walked) return walked.error();
+  const auto refusals = view.refusals();
+  if (!refusals) return refusals.error();
+  for (const auto& refusal : *refusals)
+    text += fmt::format("refusal {} {} {} {}\n", refusal.digest.hex(), rfc3339(refusal.time),
+                        refusal.by, refusal.count);
+  walked = view.each_grace([&](std::string_view address, WallTime gone) {
+    text += fmt::format("grace {} {}\n", address, rfc3339(gone));
+    return true;
+  });
+  if (!walked) return walked.error();
+  walked = view.each_pending([&](const Change& change) {
+    text += text_of("pending", change);
     return true;
   });
   if (!walked) return walked.error();
@@ -119,16 +157,22 @@ Result<std::string> everything(View& view) {
     text += fmt::format("generation {} {} {}\n", generation.number, generation.total,
                         generation.digest.hex());
     walked = view.each_change(generation.number, [&](const Change& change) {
-      text += fmt::format("change {} {} {}\n", static_cast<int>(change.operation), change.address,
-                          change.reject);
+      text += text_of("change", change);
       return true;
     });
     if (!walked) return walked.error();
   }
   const auto targets = view.targets();
   if (!targets) return targets.error();
-  for (const auto& target : *targets)
-    text += fmt::format("target {} {} {}\n", target.name, target.generation, target.last_error);
+  for (const auto& target : *targets) {
+    text += fmt::format("target {} {} {} {}\n", target.name, target.generation, target.last_error,
+                        target.approved.hex());
+    walked = view.each_loss(target.name, [&](std::string_view address) {
+      text += fmt::format("loss {} {}\n", target.name, address);
+      return true;
+    });
+    if (!walked) return walked.error();
+  }
   return text;
 }
 
@@ -152,9 +196,11 @@ Result<bool> fill(Store& store, std::uint64_t size) {
       object.kind = recipient::ObjectClass::user;
       object.values.push_back({"proxyAddresses", "SMTP:" + address, address, {}, {}, 0});
       if (auto put = transaction.put_object(1, key, object); !put) return put.error();
-      if (auto put = transaction.put_owner(address, {1, key, {}}); !put) return put.error();
-      if (auto put = transaction.put_recipient(address, {{}, 1, true}); !put) return put.error();
-      changes.push_back({Operation::added, address, {}});
+      if (auto put = transaction.put_owner(address, {1, key, object.kind}); !put)
+        return put.error();
+      if (auto put = transaction.put_recipient(address, {{}, 1, true, 1, object.kind}); !put)
+        return put.error();
+      changes.push_back({Operation::added, address, {}, {}, 1, object.kind});
     }
     if (auto put = transaction.put_domain("example.com", {size, size}); !put) return put.error();
     Generation generation;
@@ -181,12 +227,13 @@ Result<bool> advance(Store& store, Random& random, std::uint64_t size) {
       if (changes.contains(address)) continue;
       const auto known = transaction.recipient(address);
       if (!known) return known.error();
-      Change change{Operation::added, address, {}};
+      Change change{Operation::added, address, {}, {}, 1, user};
       const auto was_accepted = *known && (*known)->reject.empty();
       const auto choice = random.next() % 4;
       Result<> done;
       if (*known && choice < 2) {
-        change = {Operation::removed, address, (*known)->reject};
+        change.operation = Operation::removed;
+        change.before = (*known)->reject;
         done = transaction.erase_recipient(address);
         if (done) done = transaction.erase_owner(address, 1, "k" + address);
         if (done) done = transaction.erase_object(1, "k" + address);
@@ -195,10 +242,11 @@ Result<bool> advance(Store& store, Random& random, std::uint64_t size) {
       } else {
         if (choice == 3) change.reject = std::string(random.next() % 600, 'r');
         change.operation = *known ? Operation::changed : Operation::added;
+        if (*known) change.before = (*known)->reject;
         ObjectRecord object;
         object.origin = std::string(random.next() % 9000, 'o');  // some on overflow pages
-        done = transaction.put_recipient(address, {change.reject, number, true});
-        if (done) done = transaction.put_owner(address, {1, "k" + address, change.reject});
+        done = transaction.put_recipient(address, {change.reject, number, true, 1, user});
+        if (done) done = transaction.put_owner(address, {1, "k" + address, user, change.reject});
         if (done) done = transaction.put_object(1, "k" + address, object);
         ++(*known ? generation.changed : generation.added);
         meta->accepted += change.reject.empty() ? 1 : 0;
