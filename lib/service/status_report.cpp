@@ -132,10 +132,15 @@ bool StatusReport::holding() const {
 
 Result<StatusReport> gather_status(const config::Config& config, store::Store* store,
                                    WallTime now) {
+  const bool running = daemon_runs(config.state_dir);
+  return gather_status(config, store, load_runtime(config.state_dir), running, now);
+}
+
+Result<StatusReport> gather_status(const config::Config& config, store::Store* store,
+                                   const RuntimeStatus& runtime, bool running, WallTime now) {
   StatusReport report;
   report.now = now;
-  report.running = daemon_runs(config.state_dir);
-  const auto runtime = load_runtime(config.state_dir);
+  report.running = running;
   if (report.running) report.next_poll = runtime.next_poll;
 
   std::vector<store::SourceRecord> sources;

@@ -43,6 +43,9 @@ struct StatusReport {
 
 /// `store` may be null: there is no state yet.
 Result<StatusReport> gather_status(const config::Config& config, store::Store* store, WallTime now);
+/// The same by one who knows `runtime` better than status.json does: the daemon itself.
+Result<StatusReport> gather_status(const config::Config& config, store::Store* store,
+                                   const RuntimeStatus& runtime, bool running, WallTime now);
 
 void print_status_text(std::ostream& out, const StatusReport& report);
 void print_status_json(std::ostream& out, const StatusReport& report);
