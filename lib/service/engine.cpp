@@ -84,6 +84,10 @@ Result<> Engine::configure(std::shared_ptr<const config::Config> config) {
   readers_ =
       std::make_unique<asio::thread_pool>(std::clamp<std::size_t>(config->sources.size(), 1, 16));
   config_ = std::move(config);
+  if (!writer_)
+    writer_.emplace(config_->state_dir, [this](const Error& error) {
+      sink_.emit({EventKind::diagnostic, Priority::error, "status.json: " + error.message});
+    });
   hang_bells();
   return {};
 }
@@ -432,8 +436,7 @@ void Engine::save() {
   if (!config_) return;
   runtime_.pushing = fleet_.pushing();
   runtime_.unproven = fleet_.unproven();
-  if (const auto saved = save_runtime(config_->state_dir, runtime_); !saved)
-    sink_.emit({EventKind::diagnostic, Priority::error, "status.json: " + saved.error().message});
+  writer_->save(runtime_);
 }
 
 }  // namespace rcptsync::service

@@ -88,6 +88,7 @@ class Engine {
   boost::asio::thread_pool worker_{1};                 ///< writes the store and makes tables
   std::unique_ptr<boost::asio::thread_pool> readers_;  ///< read the sources
   RuntimeStatus runtime_;
+  std::optional<RuntimeWriter> writer_;  ///< from the first configure() on
   Fleet fleet_;
   std::shared_ptr<const config::Config> config_;
   std::optional<recipient::Rules> rules_;

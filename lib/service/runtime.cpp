@@ -1,6 +1,7 @@
 #include "service/runtime.hpp"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/file.hpp"
 
@@ -91,6 +92,42 @@ Result<> save_runtime(const std::filesystem::path& state_dir, const RuntimeStatu
   // throwing here.
   return replace_file(state_dir / file_name,
                       document.dump(1, ' ', false, json::error_handler_t::replace) + "\n", 0600);
+}
+
+RuntimeWriter::RuntimeWriter(std::filesystem::path state_dir,
+                             std::function<void(const Error&)> failed,
+                             std::chrono::milliseconds interval)
+    : state_dir_(std::move(state_dir)),
+      failed_(std::move(failed)),
+      interval_(interval),
+      thread_([this](const std::stop_token& stop) { run(stop); }) {}
+
+RuntimeWriter::~RuntimeWriter() {
+  thread_.request_stop();
+  thread_.join();
+}
+
+void RuntimeWriter::save(RuntimeStatus status) {
+  {
+    const std::lock_guard lock(mutex_);
+    newest_ = std::move(status);
+  }
+  changed_.notify_one();
+}
+
+void RuntimeWriter::run(const std::stop_token& stop) {
+  bool failing = false;
+  std::unique_lock lock(mutex_);
+  while (changed_.wait(lock, stop, [this] { return newest_.has_value(); })) {
+    const auto status = *std::exchange(newest_, std::nullopt);
+    lock.unlock();
+    const auto saved = save_runtime(state_dir_, status);
+    if (!saved && !failing) failed_(saved.error());
+    failing = !saved;
+    lock.lock();
+    // A stop ends the pause and this loop, but not before what came meanwhile is written.
+    changed_.wait_for(lock, stop, interval_, [] { return false; });
+  }
 }
 
 }  // namespace rcptsync::service

@@ -5,11 +5,16 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
@@ -42,5 +47,35 @@ struct RuntimeStatus {
 /// Never fails: a missing, damaged or foreign file is an empty status.
 RuntimeStatus load_runtime(const std::filesystem::path& state_dir);
 Result<> save_runtime(const std::filesystem::path& state_dir, const RuntimeStatus& status);
+
+/// Saves on a thread of its own, so that nobody waits for the disk: the first state at once, of
+/// those that follow within `interval` the newest alone. A crash loses what was said in the
+/// interval before it: times, and which push had just begun. The store then still has an older
+/// generation for that target, so it is looked at all the same.
+class RuntimeWriter {
+ public:
+  static constexpr std::chrono::milliseconds default_interval{200};
+
+  /// `failed` is called on the writer's thread, once for each row of failures.
+  RuntimeWriter(std::filesystem::path state_dir, std::function<void(const Error&)> failed,
+                std::chrono::milliseconds interval = default_interval);
+  /// Returns when the last state is written.
+  ~RuntimeWriter();
+  RuntimeWriter(const RuntimeWriter&) = delete;
+  RuntimeWriter& operator=(const RuntimeWriter&) = delete;
+
+  void save(RuntimeStatus status);
+
+ private:
+  void run(const std::stop_token& stop);
+
+  const std::filesystem::path state_dir_;
+  const std::function<void(const Error&)> failed_;
+  const std::chrono::milliseconds interval_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::optional<RuntimeStatus> newest_;  ///< not written yet
+  std::jthread thread_;                  ///< the last member: it uses the others
+};
 
 }  // namespace rcptsync::service
