@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 
 namespace rcptsync::config {
 namespace {
@@ -143,9 +144,9 @@ Result<Cron> parse_cron(std::string_view text) {
   const auto words = words_of(text);
   if (words.size() != fields.size())
     return Error{Errc::invalid,
-                 fmt::format("`{}` has {} fields; a cron expression has five: minute, hour, day of "
+                 fmt::format("`{}` has {}; a cron expression has five: minute, hour, day of "
                              "month, month, day of week, such as */10 7-19 * * mon-fri",
-                             escape(text, 80), words.size())};
+                             escape(text, 80), counted(words.size(), "field"))};
   Cron cron;
   cron.text = std::string(text);
   const auto parse = [&](std::size_t i, auto& into) {

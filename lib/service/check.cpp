@@ -4,6 +4,7 @@
 
 #include <ostream>
 
+#include "base/plural.hpp"
 #include "config/load.hpp"
 #include "push/push.hpp"
 #include "recipient/rules.hpp"
@@ -34,8 +35,9 @@ ExitCode run_check(const std::filesystem::path& config_file, std::ostream& out) 
     fmt::print(out, "{}{}\n", fault.text(), fault.warning ? " (warning)" : "");
   }
   if (!wrong)
-    fmt::print(out, "{}: {} sources, {} targets: no faults\n", config_file.native(),
-               loaded.config.sources.size(), loaded.config.targets.size());
+    fmt::print(out, "{}: {}, {}: no faults\n", config_file.native(),
+               counted(loaded.config.sources.size(), "source"),
+               counted(loaded.config.targets.size(), "target"));
   return wrong ? exit_configuration : exit_ok;
 }
 

@@ -13,6 +13,7 @@
 #include <ctime>
 #include <optional>
 
+#include "base/plural.hpp"
 #include "config/load.hpp"
 #include "service/engine.hpp"
 #include "service/startup.hpp"
@@ -50,8 +51,9 @@ class Daemon {
       return exit_failed;
     }
     sink_.emit({EventKind::started, Priority::notice,
-                fmt::format("rcptsyncd {} started with {} sources and {} targets", RCPTSYNC_VERSION,
-                            config_->sources.size(), config_->targets.size())});
+                fmt::format("rcptsyncd {} started with {} and {}", RCPTSYNC_VERSION,
+                            counted(config_->sources.size(), "source"),
+                            counted(config_->targets.size(), "target"))});
     notifier_.ready();
     asio::co_spawn(io_, watch_stop(), rethrow);
     asio::co_spawn(io_, watch_requests(), rethrow);
@@ -173,11 +175,10 @@ class Daemon {
         refuse(configured.error().message);
       } else {
         config_ = std::move(config);
-        sink_.emit(
-            {EventKind::reloaded, Priority::notice,
-             fmt::format(
-                 "configuration read again: {} sources, {} targets; reading all, pushing to all",
-                 config_->sources.size(), config_->targets.size())});
+        sink_.emit({EventKind::reloaded, Priority::notice,
+                    fmt::format("configuration read again: {}, {}; reading all, pushing to all",
+                                counted(config_->sources.size(), "source"),
+                                counted(config_->targets.size(), "target"))});
       }
     }
     notifier_.ready();

@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "recipient/address.hpp"
 
 namespace rcptsync::service {
@@ -52,12 +53,13 @@ void print_difference(std::ostream& out, const CycleReport& report, bool verbose
     removed += change.operation == store::Operation::removed;
     changed += change.operation == store::Operation::changed;
   }
-  fmt::print(out, "{} added, {} removed, {} changed; {} recipients afterwards\n", added, removed,
-             changed, report.accepted);
+  fmt::print(out, "{} added, {} removed, {} changed; {} afterwards\n", added, removed, changed,
+             counted(report.accepted, "recipient"));
   print_domains(out, report.changes);
   if (verbose) print_changes(out, report.changes);
   if (report.dropped > 0) {
-    fmt::print(out, "{} values are no recipients\n", report.dropped);
+    fmt::print(out, "{} {}\n", counted(report.dropped, "value"),
+               plural(report.dropped, "is no recipient", "are no recipients"));
     for (const auto& value : report.dropped_sample)
       fmt::print(out, "  {} {}: {}: {}\n", escape(value.origin), escape(value.attribute),
                  escape(value.text), recipient::to_string(value.drop));
@@ -67,10 +69,11 @@ void print_difference(std::ostream& out, const CycleReport& report, bool verbose
     return;
   }
   if (report.current == 0)
-    fmt::print(out, "guard: the first table would be held ({} recipients)\n", report.hold->added);
+    fmt::print(out, "guard: the first table would be held ({})\n",
+               counted(report.hold->added, "recipient"));
   else
-    fmt::print(out, "guard: {} removals would be held, digest {}\n", report.hold->removed,
-               report.hold->digest.brief());
+    fmt::print(out, "guard: {} would be held, digest {}\n",
+               counted(report.hold->removed, "removal"), report.hold->digest.brief());
   for (const auto& reason : report.reasons) fmt::print(out, "  {}\n", reason);
   for (const auto& count : report.domains)
     fmt::print(out, "  {}  -{} of {}\n", escape(count.name), count.removals, count.accepted);

@@ -12,6 +12,7 @@
 
 #include "base/digest.hpp"
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "service/offload.hpp"
 
 namespace rcptsync::service {
@@ -324,8 +325,8 @@ bool Engine::note_reads(const Reads& reads) {
 void Engine::tell_missed(std::size_t index, const SourceRead& read) {
   const auto& name = reader_->source(index).name;
   const auto names = name_missed(index, read);
-  const auto why = fmt::format("incremental reads missed {} object{}: {}{}", read.missed.size(),
-                               read.missed.size() == 1 ? "" : "s", fmt::join(names, "; "),
+  const auto why = fmt::format("incremental reads missed {}: {}{}",
+                               counted(read.missed.size(), "object"), fmt::join(names, "; "),
                                read.missed.size() > names.size() ? "; …" : "");
   auto event =
       failure(EventKind::diagnostic,
@@ -382,8 +383,10 @@ void Engine::tell(const CycleReport& report, store::Cause cause,
     event.error = report.hold->reason;
     event.message = report.current == 0
                         ? fmt::format("the first table is held: {}", report.hold->reason)
-                        : fmt::format("{} removals are held, these addresses stay accepted: {}",
-                                      report.hold->removed, report.hold->reason);
+                        : fmt::format("{} {} accepted: {}", counted(report.hold->removed, "removal"),
+                                      plural(report.hold->removed, "is held, this address stays",
+                                             "are held, these addresses stay"),
+                                      report.hold->reason);
     sink_.emit(event);
   }
   if (report.hold_ended)
@@ -396,7 +399,7 @@ void Engine::tell(const CycleReport& report, store::Cause cause,
   if (!report.generation) {
     event.kind = EventKind::poll_unchanged;
     event.priority = Priority::debug;
-    event.message = fmt::format("nothing changed, {} recipients", report.accepted);
+    event.message = fmt::format("nothing changed, {}", counted(report.accepted, "recipient"));
     sink_.emit(event);
     return;
   }
@@ -410,9 +413,10 @@ void Engine::tell(const CycleReport& report, store::Cause cause,
   event.kind = EventKind::committed;
   event.priority = Priority::notice;
   if (report.generation->digest != Digest{}) event.digest = report.generation->digest.hex();
-  event.message = fmt::format("generation {} is in force: {} recipients, {} added, {} removed ({})",
-                              report.generation->number, report.accepted, report.generation->added,
-                              report.generation->removed, store::to_string(cause));
+  event.message =
+      fmt::format("generation {} is in force: {}, {} added, {} removed ({})",
+                  report.generation->number, counted(report.accepted, "recipient"),
+                  report.generation->added, report.generation->removed, store::to_string(cause));
   sink_.emit(event);
 }
 
@@ -423,10 +427,11 @@ void Engine::next_poll(std::optional<WallTime> time) {
 
 std::string Engine::summary() const {
   std::string text = last_.generation == 0 ? "no table yet"
-                                           : fmt::format("generation {}, {} recipients",
-                                                         last_.generation, last_.recipients);
+                                           : fmt::format("generation {}, {}", last_.generation,
+                                                         counted(last_.recipients, "recipient"));
   if (last_.holds)
-    text += last_.generation == 0 ? ", it is held" : fmt::format(", {} removals held", last_.held);
+    text += last_.generation == 0 ? ", it is held"
+                                  : fmt::format(", {} held", counted(last_.held, "removal"));
   if (fleet_.any_failing()) text += ", a target is failing";
   if (fleet_.any_held()) text += ", a target is held";
   return text;

@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "service/first_push.hpp"
 #include "service/location.hpp"
 #include "service/offload.hpp"
@@ -263,8 +264,8 @@ asio::awaitable<Result<push::Outcome>> Fleet::push_tables(
       hold = store::Hold{first.verdict.digest, system_clock().wall(), 0, first.removed, reasons};
       return Error{
           Errc::permission,
-          fmt::format("first push: {} of the {} addresses that it accepts now would go: {}",
-                      first.removed, first.present, reasons)};
+          fmt::format("first push: {} of the {} that it accepts now would go: {}", first.removed,
+                      counted(first.present, "address", "addresses"), reasons)};
     };
   sink_.emit({EventKind::push_started,
               Priority::debug,
@@ -345,9 +346,10 @@ void Fleet::tell(const Run& run, const Result<push::Outcome>& outcome, const Tar
     case push::Outcome::Kind::replaced:
       event.kind = EventKind::push_done;
       event.priority = Priority::info;
-      event.message = fmt::format("{} serves generation {} with {} entries ({}, {} bytes sent)",
-                                  name, tables->generation, tables->tables.recipients.entries,
-                                  outcome->map_type, outcome->bytes_sent);
+      event.message =
+          fmt::format("{} serves generation {} with {} ({}, {} sent)", name, tables->generation,
+                      counted(tables->tables.recipients.entries, "entry", "entries"),
+                      outcome->map_type, counted(outcome->bytes_sent, "byte"));
       sink_.emit(event);
       break;
     case push::Outcome::Kind::unchanged:

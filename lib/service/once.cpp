@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "config/load.hpp"
 #include "recipient/address.hpp"
 #include "service/daemon.hpp"
@@ -126,8 +127,9 @@ ExitCode run_dry(const std::filesystem::path& config_file, bool verbose, std::os
     reads[i] = (*reader)->read(i, {source::ReadKind::full, false}, {});
     const auto& verdict = reads[i].verdict;
     if (verdict) {
-      fmt::print(out, "source {}: {} objects, {} changed, {} gone\n", source.name, verdict->objects,
-                 reads[i].changes.upserts.size(), reads[i].changes.removals.size());
+      fmt::print(out, "source {}: {}, {} changed, {} gone\n", source.name,
+                 counted(verdict->objects, "object"), reads[i].changes.upserts.size(),
+                 reads[i].changes.removals.size());
     } else {
       failed = true;
       fmt::print(out, "source {}: not read: {}\n", source.name, verdict.error().message);

@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "service/difference.hpp"
 #include "service/history.hpp"
 #include "service/status_report.hpp"
@@ -50,8 +51,8 @@ Result<std::vector<store::Change>> changes_of(store::View& view, std::uint64_t n
 
 Result<Difference> held_difference(store::View& view, const store::Hold& hold) {
   Difference difference{
-      fmt::format("held since {}: {} removals, digest {}: {}", rfc3339(hold.since), hold.removed,
-                  hold.digest.brief(), hold.reason),
+      fmt::format("held since {}: {}, digest {}: {}", rfc3339(hold.since),
+                  counted(hold.removed, "removal"), hold.digest.brief(), hold.reason),
       {}};
   const auto visited = view.each_held([&](std::string_view address, const store::HeldRecord& held) {
     difference.changes.push_back(

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "recipient/address.hpp"
 #include "service/startup.hpp"
 #include "source/prune.hpp"
@@ -237,10 +238,12 @@ void print_json(std::ostream& out, const std::vector<Directory>& directories,
 bool confirmed(const Totals& totals, const PruneOptions& options) {
   if (options.yes) return true;
   fmt::print(std::cerr,
-             "Remove {} values from {} objects as {}? {} of these objects would have no address "
+             "Remove {} from {} as {}? {} would have no address "
              "left.\nThere is no way back but a backup of the directory. Type yes: ",
-             totals.values, std::min(totals.objects, options.limit),
-             escape(options.user.empty() ? options.principal : options.user), totals.last);
+             counted(totals.values, "value"),
+             counted(std::min(totals.objects, options.limit), "object"),
+             escape(options.user.empty() ? options.principal : options.user),
+             counted(totals.last, "object"));
   std::cerr.flush();
   std::string answer;
   std::getline(std::cin, answer);
@@ -381,12 +384,15 @@ ExitCode prune_directory(const PruneOptions& options, std::ostream& out, EventSi
   if (options.json) {
     print_json(out, directories, domains, applied);
   } else {
-    fmt::print(out, "{} values of {} objects {} removed", totals.values, totals.objects,
-               options.apply ? "were to be" : "would be");
-    if (totals.primary > 0) fmt::print(out, "; {} primary addresses stay", totals.primary);
+    fmt::print(out, "{} of {} {} removed", counted(totals.values, "value"),
+               counted(totals.objects, "object"),
+               options.apply ? plural(totals.values, "was to be", "were to be") : "would be");
+    if (totals.primary > 0)
+      fmt::print(out, "; {} {}", counted(totals.primary, "primary address", "primary addresses"),
+                 plural(totals.primary, "stays", "stay"));
     if (applied)
-      fmt::print(out, "\n{} objects done, {} not, {} left for another time\n", totals.removed,
-                 totals.failed, totals.left);
+      fmt::print(out, "\n{} done, {} not, {} left for another time\n",
+                 counted(totals.removed, "object"), totals.failed, totals.left);
     else
       fmt::print(
           out, "\n{}\n",

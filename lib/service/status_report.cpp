@@ -11,6 +11,7 @@
 
 #include "base/escape.hpp"
 #include "base/handle.hpp"
+#include "base/plural.hpp"
 #include "service/doorbells.hpp"
 #include "service/location.hpp"
 #include "service/target_tables.hpp"
@@ -246,16 +247,17 @@ void print_status_text(std::ostream& out, const StatusReport& report) {
              report.running ? "running" : "not running");
   if (report.running) fmt::print(out, ", next poll {}", in(report.next_poll, report.now));
   if (report.last)
-    fmt::print(out, "\ngeneration {} of {}: {} recipients, digest {}\n", report.generation,
-               rfc3339(report.last->time), report.recipients, report.last->digest.brief());
+    fmt::print(out, "\ngeneration {} of {}: {}, digest {}\n", report.generation,
+               rfc3339(report.last->time), counted(report.recipients, "recipient"),
+               report.last->digest.brief());
   else
     fmt::print(out, "\nno table yet\n");
   if (report.held && report.generation == 0)
-    fmt::print(out, "HELD since {}: the first table ({} recipients)\n{}",
-               rfc3339(report.held->since), report.held->added, reason_lines(report.held->reason));
+    fmt::print(out, "HELD since {}: the first table ({})\n{}", rfc3339(report.held->since),
+               counted(report.held->added, "recipient"), reason_lines(report.held->reason));
   else if (report.held)
-    fmt::print(out, "HELD since {}: {} removals, digest {}\n{}", rfc3339(report.held->since),
-               report.held->removed, report.held->digest.brief(),
+    fmt::print(out, "HELD since {}: {}, digest {}\n{}", rfc3339(report.held->since),
+               counted(report.held->removed, "removal"), report.held->digest.brief(),
                reason_lines(report.held->reason));
 
   fmt::print(out, "\n{:<16} {:<17} {:>9} {:>11}  {}\n", "SOURCE", "TYPE", "OBJECTS", "RECIPIENTS",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "source/findings.hpp"
 #include "source/text_lines.hpp"
 
@@ -60,8 +61,8 @@ Result<> Header::check(const Row& row, std::size_t needed) const {
   if (!row.ended && !(full && row.closed))
     return broken(row.line, "the last row has no end: the file is cut; export it again");
   if (full || (row.fields.size() < columns.size() && row.fields.size() > needed)) return {};
-  return broken(row.line, "the row has {} fields and the header {}: the file is cut or damaged",
-                row.fields.size(), columns.size());
+  return broken(row.line, "the row has {} and the header {}: the file is cut or damaged",
+                counted(row.fields.size(), "field"), columns.size());
 }
 
 std::optional<std::size_t> Header::find(std::initializer_list<std::string_view> names) const {

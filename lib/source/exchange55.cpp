@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "recipient/object.hpp"
 #include "source/delimited.hpp"
 #include "source/encoding.hpp"
@@ -147,8 +148,8 @@ Result<> parse_exchange55(std::string bytes, const config::FileSource& settings,
     if (auto good = check_columns(*header); !good) return good;
     if (auto parsed = Export(*header, findings).parse(); !parsed) return parsed;
     if (findings.values() > 0 && findings.addresses() == 0)
-      return Error{Errc::damaged, fmt::format("of {} values in it not one is an e-mail address",
-                                              findings.values())};
+      return Error{Errc::damaged, fmt::format("of {} in it not one is an e-mail address",
+                                              counted(findings.values(), "value"))};
   }
   if (findings.values() == 0 && !settings.allow_empty)
     return Error{Errc::damaged,

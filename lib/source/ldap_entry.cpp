@@ -6,6 +6,7 @@
 
 #include "base/escape.hpp"
 #include "base/handle.hpp"
+#include "base/plural.hpp"
 #include "source/recipient_type.hpp"
 
 namespace rcptsync::source {
@@ -287,8 +288,8 @@ void EntryDecoder::take_class(std::string_view value) {
 
 Result<> EntryDecoder::take_guid(std::string_view value) {
   if (value.size() != uuid_.size())
-    return Error{Errc::protocol, fmt::format("{}: its objectGUID has {} bytes instead of 16",
-                                             escape(entry_.dn), value.size())};
+    return Error{Errc::protocol, fmt::format("{}: its objectGUID has {} instead of 16",
+                                             escape(entry_.dn), counted(value.size(), "byte"))};
   guid_ = value;
   return {};
 }

@@ -1,4 +1,5 @@
 #include "source/sync_refresh.hpp"
+#include "base/plural.hpp"
 
 #include <fmt/format.h>
 
@@ -61,9 +62,9 @@ Result<> SyncRefresh::end(bool deletes) {
     return doubt("the server contradicts itself about how it told what is gone");
   if (!unknown_.empty())
     return doubt(fmt::format(
-        "the server takes {} entries for known that are not, an entry that came in while "
+        "the server takes {} for known that {} not; an entry that came in while "
         "it was read, or below another one that moved, is one cause",
-        unknown_.size()));
+        counted(unknown_.size(), "entry", "entries"), plural(unknown_.size(), "is", "are")));
   const auto phase = deletes ? Phase::remove : Phase::present;
   if (phase_ != Phase::unknown && phase_ != phase)
     return doubt("the server named all entries of one base and only the changed ones of another");

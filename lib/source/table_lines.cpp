@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "recipient/address.hpp"
 #include "source/access_action.hpp"
 #include "source/proxy_values.hpp"
@@ -165,12 +166,11 @@ class LineTable {
 
   Result<> judge() const {
     if (bad_ > good_)
-      return broken(
-          first_bad_,
-          "{} of {} lines are in none of the formats: one address a line (list), `address "
-          "OK` or `address 550 text` (postfix), `alias: SMTP:address` (vbscript); a "
-          "header with proxyAddresses (csv) or `dn:` (ldif) would be at the top",
-          bad_, bad_ + good_);
+      return broken(first_bad_,
+                    "{} of {} {} in none of the formats: one address a line (list), `address "
+                    "OK` or `address 550 text` (postfix), `alias: SMTP:address` (vbscript); a "
+                    "header with proxyAddresses (csv) or `dn:` (ldif) would be at the top",
+                    bad_, counted(bad_ + good_, "line"), plural(bad_, "is", "are"));
     // Many programs write no newline at the end. A cut address nearly never ends in a domain that
     // the file knows.
     if (cut_ && (cut_badly_ || last_domain_.empty() || !domains_.contains(last_domain_)))

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "source/delimited.hpp"
 #include "source/encoding.hpp"
 #include "source/text_lines.hpp"
@@ -58,9 +59,9 @@ Result<> parse_table(std::string bytes, const config::FileSource& settings, Find
     if (auto parsed = parse_as(format, *text, findings); !parsed) return parsed;
     if (findings.values() > 0 && findings.addresses() == 0)
       return Error{Errc::damaged,
-                   fmt::format("of {} values in it not one is an e-mail address; see format in "
+                   fmt::format("of {} in it not one is an e-mail address; see format in "
                                "rcptsync.yaml(5)",
-                               findings.values())};
+                               counted(findings.values(), "value"))};
   }
   if (findings.values() == 0 && !settings.allow_empty)
     return Error{Errc::damaged,

@@ -122,7 +122,7 @@ class Changes(WholeSystem):
             self.assertRegex(line, STDERR_LINE)
         digest = "[0-9a-f]{64}"
         for expected in (
-                r"^notice: rcptsyncd \S+ started with 1 sources and 2 targets event=started$",
+                r"^notice: rcptsyncd \S+ started with 1 source and 2 targets event=started$",
                 rf"^notice: generation 2 is in force: {PEOPLE + 1} recipients, 1 added, 0 removed \(\S+\) "
                 rf"event=committed generation=2 added=1 removed=0 total={PEOPLE + 1} digest={digest} duration_usec=\d+$",
                 rf"^info: mx1 serves generation 2 with {PEOPLE + 1} entries \(lmdb, \d+ bytes sent\) "
@@ -341,7 +341,7 @@ class Signals(WholeSystem):
         daemon.write()
         daemon.signal(signal.SIGHUP)
         daemon.wait(lambda status: [target["name"] for target in status["targets"]] == ["mx1"])
-        daemon.wait_line("1 sources, 1 targets")
+        daemon.wait_line("1 source, 1 target")
         sessions = self.mx2.sessions_served()
         self.company.hire("bob")
         self.poll(daemon, "mx1 serves generation 3 ")

@@ -156,7 +156,7 @@ class FileSources(unittest.TestCase):
         self.write("a", people(1, 2, 6))
         self.write("b", "")
         said = self.once(daemon, 1)
-        self.assertIn("1 removals are held", said)
+        self.assertIn("1 removal is held", said)
         self.assert_table(daemon, *people(1, 2, 3, 4, 5, 6).split())
         self.assertEqual(daemon.status()["held"]["removed"], 1)
         self.once(daemon, 1)                                    # and again: nothing slips through later
