@@ -4,7 +4,10 @@ namespace rcptsync::service {
 
 Audit::Audit(const sync::KnownObjects& known, const sync::ObjectChanges& found) : known_(known) {
   for (const auto& object : found.upserts) found_.emplace(object.key);
-  for (const auto& key : found.removals) found_.emplace(key);
+  for (const auto& key : found.removals) {
+    found_.emplace(key);
+    gone_.emplace(key);
+  }
 }
 
 bool Audit::present(std::string_view key) {
@@ -21,10 +24,12 @@ void Audit::name(std::string_view key) {
   if (found_.contains(key)) named_.emplace(key);
 }
 
-std::vector<std::string> Audit::missed(bool unseen_gone) const {
+std::vector<std::string> Audit::missed(bool unseen_gone, bool deletions_unseen) const {
   std::vector<std::string> missed;
-  for (const auto& key : found_)
-    if (!named_.contains(key) && (!unseen_gone || present_.contains(key))) missed.push_back(key);
+  for (const auto& key : found_) {
+    const bool told = named_.contains(key) || (unseen_gone && !present_.contains(key));
+    if (!told && !(deletions_unseen && gone_.contains(key))) missed.push_back(key);
+  }
   return missed;
 }
 

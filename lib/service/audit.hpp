@@ -28,13 +28,16 @@ class Audit final : public recipient::ObjectSink {
   void restart() override;
 
   /// Keys, in order, of what was found and not told. `unseen_gone`: as the incremental read ended.
-  [[nodiscard]] std::vector<std::string> missed(bool unseen_gone) const;
+  /// `deletions_unseen`: as the full read ended; nobody expected to be told what is gone then.
+  [[nodiscard]] std::vector<std::string> missed(bool unseen_gone,
+                                                bool deletions_unseen = false) const;
 
  private:
   void name(std::string_view key);
 
   const sync::KnownObjects& known_;
   std::set<std::string, std::less<>> found_;
+  std::set<std::string, std::less<>> gone_;     ///< of those, what is not there any more
   std::set<std::string, std::less<>> named_;    ///< as changed or gone
   std::set<std::string, std::less<>> present_;  ///< as being there, unchanged
 };

@@ -89,7 +89,7 @@ void Reader::audit(const Entry& entry, SourceRead& read, const std::stop_token& 
       (*entry.source)
           ->read({source::ReadKind::incremental, entry.cookie, entry.server}, audit, stop);
   if (again && again->kind == source::ReadKind::incremental && again->server == entry.server)
-    read.missed = audit.missed(again->unseen_gone);
+    read.missed = audit.missed(again->unseen_gone, full.deletions_unseen);
 }
 
 SourceInput Reader::input(std::size_t index, const SourceRead* read) const {

@@ -413,7 +413,8 @@ Result<Mark> Conversation::mark() {
   for (const auto& context : *from) {
     const auto seen = sees_deletions(context);
     if (!seen) return seen.error();
-    if (*seen || !mark.note.empty()) continue;
+    if (*seen || mark.deletions_unseen) continue;
+    mark.deletions_unseen = true;
     mark.note = fmt::format(
         "the account may not read the deleted objects of {}, so deletions may be noticed only by "
         "the "

@@ -36,6 +36,8 @@ struct Mark {
   /// For a person, if `cookie` is empty: why, and what the administrator can do about it. And what
   /// the administrator should know although it works: deletions stay unseen without a right, ….
   std::string note;
+  /// Incremental reads from here on may leave out that an object was deleted; `note` says so.
+  bool deletions_unseen = false;
 };
 
 struct Increment {

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 
 // Of the format of the cookie. A change in what a read gives for the same settings needs another
 // number too.
-constexpr int cookie_version = 2;
+constexpr int cookie_version = 3;
 constexpr std::size_t max_cookie = 8U << 20U;
 // A cookie begins with the SHA-256 of the rest.
 constexpr std::size_t sum_length = 64;
@@ -27,6 +27,12 @@ constexpr std::int64_t patience_s = 24 * 3600;
 
 bool contains(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+Json to_json(const std::vector<std::string>& texts) {
+  auto json = Json::array();
+  for (const auto& text : texts) json.push_back(to_hex(text));
+  return json;
 }
 
 // Texts go through hexadecimal where they may hold any bytes.
@@ -48,6 +54,15 @@ class Fields {
     if (found == nullptr || !found->is_string()) return bad();
     auto bytes = from_hex(found->get_ref<const std::string&>());
     return bytes ? *std::move(bytes) : bad();
+  }
+  std::vector<std::string> texts(const char* name) {
+    std::vector<std::string> texts;
+    each(name, [&](const Json& item) {
+      auto bytes = item.is_string() ? from_hex(item.get_ref<const std::string&>()) : std::nullopt;
+      good_ = good_ && bytes;
+      if (good_) texts.push_back(*std::move(bytes));
+    });
+    return texts;
   }
   std::int64_t number(const char* name) {
     const auto* found = find(name);
@@ -124,7 +139,11 @@ std::string to_bytes(const LdapCookie& cookie) {
             {"fingerprint", to_hex(cookie.fingerprint)},
             {"mark_server", to_hex(cookie.mark_server)},
             {"note", to_hex(cookie.note)}};
-  if (cookie.mark) json["mark"] = to_json(*cookie.mark);
+  if (cookie.mark) {
+    json["mark"] = to_json(*cookie.mark);
+    json["addresses"] = to_json(cookie.addresses);
+    json["fallback"] = to_json(cookie.fallback);
+  }
   return with_sum(json.dump());
 }
 
@@ -160,6 +179,8 @@ LdapCookie parse_ldap_cookie(std::string_view bytes) {
   if (const auto* mark = fields.find("mark")) {
     cookie.mark = mark_of(*mark);
     fields.require(cookie.mark.has_value());
+    cookie.addresses = fields.texts("addresses");
+    cookie.fallback = fields.texts("fallback");
   }
   return fields.good() ? cookie : LdapCookie{};
 }
@@ -169,17 +190,12 @@ std::string fingerprint(config::SourceType type, const config::LdapSource& setti
   auto requested = Json::array();
   for (auto* const* name = decoder.request(); *name != nullptr; ++name)
     requested.push_back(to_hex(*name));
-  const auto list = [](const std::vector<std::string>& texts) {
-    auto json = Json::array();
-    for (const auto& text : texts) json.push_back(to_hex(text));
-    return json;
-  };
   const Json content{{"version", cookie_version},
                      {"type", to_hex(config::to_string(type))},
-                     {"bases", list(settings.bases)},
+                     {"bases", to_json(settings.bases)},
                      {"filter", to_hex(settings.filter)},
-                     {"addresses", list(settings.addresses)},
-                     {"fallback", list(settings.fallback)},
+                     {"addresses", to_json(settings.addresses)},
+                     {"fallback", to_json(settings.fallback)},
                      {"sender_authentication", settings.drop_sender_authentication},
                      {"system_mailboxes", settings.drop_system_mailboxes},
                      // Another account may see others, and nobody tells of a change of that.

@@ -32,6 +32,8 @@ struct LdapCookie {
   std::optional<Mark> mark;
   std::string mark_server;
   std::string fingerprint;
+  /// As mark_server names the attributes of the settings (ldap_schema.hpp); there with `mark`.
+  std::vector<std::string> addresses, fallback;
 
   std::vector<std::string> lagging;  ///< servers found so, which the next read tries last
   std::int64_t lagging_since = 0;    ///< seconds since 1970; 0: the last read did not lag

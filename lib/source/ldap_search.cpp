@@ -93,7 +93,8 @@ Result<std::string> visit_values(
 Result<RootDse> read_root_dse(LdapSearcher& searcher, LdapConnection& connection,
                               const config::LdapSource& settings) {
   AttributeList attributes({"defaultNamingContext", "namingContexts", "schemaNamingContext",
-                            "dsServiceName", "highestCommittedUSN", "supportedControl"});
+                            "dsServiceName", "highestCommittedUSN", "supportedControl",
+                            "subschemaSubentry"});
   RootDse root;
   std::size_t count = 0;
   const std::string base;
@@ -107,6 +108,7 @@ Result<RootDse> read_root_dse(LdapSearcher& searcher, LdapConnection& connection
               if (is("defaultNamingContext")) root.default_context = value;
               if (is("namingContexts")) root.contexts.emplace_back(value);
               if (is("schemaNamingContext")) root.schema_context = value;
+              if (is("subschemaSubentry")) root.subschema = value;
               if (is("dsServiceName")) root.service_name = value;
               if (is("highestCommittedUSN")) root.committed_usn = value;
               if (is("supportedControl")) root.controls.emplace_back(value);

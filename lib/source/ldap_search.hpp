@@ -75,9 +75,10 @@ Result<std::string> visit_values(
 struct RootDse {
   std::string default_context;
   std::vector<std::string> contexts;
-  std::string schema_context;
-  std::string service_name;   ///< Active Directory: the DN of the controller's own settings
-  std::string committed_usn;  ///< Active Directory: highestCommittedUSN
+  std::string schema_context;  ///< Active Directory
+  std::string subschema;       ///< subschemaSubentry (RFC 4512 §4.4)
+  std::string service_name;    ///< Active Directory: the DN of the controller's own settings
+  std::string committed_usn;   ///< Active Directory: highestCommittedUSN
   std::vector<std::string> controls;
 };
 Result<RootDse> read_root_dse(LdapSearcher& searcher, LdapConnection& connection,

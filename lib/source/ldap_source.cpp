@@ -21,6 +21,7 @@
 #include "source/ldap_cookie.hpp"
 #include "source/ldap_errors.hpp"
 #include "source/ldap_read.hpp"
+#include "source/ldap_schema.hpp"
 #include "source/server_list.hpp"
 #include "source/sigpipe.hpp"
 #include "source/tls_diagnosis.hpp"
@@ -76,10 +77,10 @@ class LdapDirectory final : public Source {
  public:
   LdapDirectory(config::SourceType type, config::LdapSource settings)
       : type_(type), settings_(std::move(settings)) {
-    const bool active_directory = type_ == config::SourceType::active_directory;
-    if (settings_.filter.empty() && active_directory) settings_.filter = active_directory_filter;
+    if (settings_.filter.empty() && type_ == config::SourceType::active_directory)
+      settings_.filter = active_directory_filter;
     fingerprint_ = fingerprint(type_, settings_);
-    increments_ = active_directory ? create_dirsync(settings_) : create_content_sync(settings_);
+    increments_ = increments_with(settings_);
   }
 
   Result<Complete> read(const ReadRequest& request, recipient::ObjectSink& sink,
@@ -100,20 +101,28 @@ class LdapDirectory final : public Source {
   [[nodiscard]] Result<ServerList> servers(const LdapCookie& cookie, const std::string& preferred,
                                            const std::stop_token& stop) const;
   [[nodiscard]] const Mark* mark_for(const LdapCookie& cookie, const std::string& server) const;
+  [[nodiscard]] std::unique_ptr<Increments> increments_with(
+      const config::LdapSource& settings) const;
   Result<Complete> read_from(const config::Server& server, const Task& task,
                              recipient::ObjectSink& sink, const std::stop_token& stop) const;
   Result<std::optional<Complete>> go_on(LdapConnection& connection, const Task& task,
                                         recipient::ObjectSink& sink,
                                         std::vector<std::string>& warnings) const;
-  void remember(Complete& complete, const Task& task, const Mark& mark) const;
+  void remember(Complete& complete, const Task& task, const Mark& mark,
+                const config::LdapSource& settings) const;
 
   config::SourceType type_;
   config::LdapSource settings_;
   Authenticator authenticator_{settings_};
   std::string fingerprint_;
-  // With incremental: off too: it tells whether a server lags.
-  std::unique_ptr<Increments> increments_;
+  std::unique_ptr<Increments> increments_;  // for watch()
 };
+
+std::unique_ptr<Increments> LdapDirectory::increments_with(
+    const config::LdapSource& settings) const {
+  return type_ == config::SourceType::active_directory ? create_dirsync(settings)
+                                                       : create_content_sync(settings);
+}
 
 // The preferred one first, those that lagged last.
 Result<ServerList> LdapDirectory::servers(const LdapCookie& cookie, const std::string& preferred,
@@ -174,13 +183,6 @@ Result<Complete> LdapDirectory::read_from(const config::Server& server, const Ta
                                           const std::stop_token& stop) const {
   auto connection = LdapConnection::open(settings_, server, task.credentials, stop);
   if (!connection) return connection.error();
-  if (type_ == config::SourceType::active_directory) {
-    const auto whole =
-        check_global_catalogue(**connection, settings_, [&](const config::Server& other) {
-          return LdapConnection::open(settings_, other, task.credentials, stop);
-        });
-    if (!whole) return whole.error();
-  }
   Complete complete;
   auto gone_on = go_on(**connection, task, sink, complete.warnings);
   if (!gone_on && gone_on.error().code == Errc::timeout) {
@@ -196,8 +198,19 @@ Result<Complete> LdapDirectory::read_from(const config::Server& server, const Ta
   if (!gone_on) return gone_on.error();
   if (*gone_on) return **std::move(gone_on);
 
+  const auto settings = as_the_server_names(**connection, settings_);
+  if (!settings) return settings.error();
+  if (type_ == config::SourceType::active_directory) {
+    const auto whole =
+        check_global_catalogue(**connection, *settings, [&](const config::Server& other) {
+          return LdapConnection::open(settings_, other, task.credentials, stop);
+        });
+    if (!whole) return whole.error();
+  }
+  // With incremental: off too: it tells whether a server lags.
+  const auto increments = increments_with(*settings);
   // Before the read: what changes meanwhile is told twice rather than never.
-  auto mark = increments_->mark(**connection);
+  auto mark = increments->mark(**connection);
   if (!mark && mark.error().code == Errc::timeout) {
     // A server that is slow in this alone can still be read.
     auto again = LdapConnection::open(settings_, server, task.credentials, stop);
@@ -211,18 +224,19 @@ Result<Complete> LdapDirectory::read_from(const config::Server& server, const Ta
   if (!mark) return mark.error();
   if (settings_.incremental && !mark->note.empty() && mark->note != task.before.note)
     complete.warnings.push_back(escape(server.uri) + ": " + mark->note);
-  const auto totals = read_directory(**connection, type_, settings_, sink);
+  const auto totals = read_directory(**connection, type_, *settings, sink);
   if (!totals) return totals.error();
   if (settings_.bases.size() > 1 && !mark->cookie.empty()) {
     // Who moved from a base that was still to be read to one that had been was seen in neither.
-    auto moved = increments_->read(**connection, *mark, sink);
+    auto moved = increments->read(**connection, *mark, sink);
     if (!moved && moved.error().code != Errc::foreign) return moved.error();
     if (moved && !moved->unseen_gone) *mark = std::move(moved->mark);
   }
   complete.objects = totals->objects;
   complete.references = totals->references;
+  complete.deletions_unseen = mark->deletions_unseen;
   complete.server = server.uri;
-  remember(complete, task, *mark);
+  remember(complete, task, *mark, *settings);
   return complete;
 }
 
@@ -243,7 +257,10 @@ Result<std::optional<Complete>> LdapDirectory::go_on(LdapConnection& connection,
                                          escape(server), escape(task.before.mark_server)));
     return none;
   }
-  auto increment = increments_->read(connection, *since, sink);
+  auto settings = settings_;
+  settings.addresses = task.before.addresses;
+  settings.fallback = task.before.fallback;
+  auto increment = increments_with(settings)->read(connection, *since, sink);
   if (!increment && increment.error().code == Errc::foreign) {
     sink.restart();
     warnings.push_back(
@@ -257,17 +274,22 @@ Result<std::optional<Complete>> LdapDirectory::go_on(LdapConnection& connection,
   complete.objects = increment->objects;
   complete.server = server;
   increment->mark.note = task.before.note;
-  remember(complete, task, increment->mark);
+  remember(complete, task, increment->mark, settings);
   return std::optional(std::move(complete));
 }
 
-void LdapDirectory::remember(Complete& complete, const Task& task, const Mark& mark) const {
+// `settings`: with which it was read.
+void LdapDirectory::remember(Complete& complete, const Task& task, const Mark& mark,
+                             const config::LdapSource& settings) const {
   const auto now =
       std::chrono::duration_cast<std::chrono::seconds>(system_clock().wall().time_since_epoch())
           .count();
   complete.behind = lag(task.before, complete.server, mark, now);
-  complete.cookie = to_bytes(after_read(task.before, complete.server, mark, fingerprint_,
-                                        !complete.behind.empty(), task.servers, now));
+  auto cookie = after_read(task.before, complete.server, mark, fingerprint_,
+                           !complete.behind.empty(), task.servers, now);
+  cookie.addresses = settings.addresses;
+  cookie.fallback = settings.fallback;
+  complete.cookie = to_bytes(cookie);
 }
 
 Result<> LdapDirectory::watch(const WatchRequest& request, const std::function<void()>& ring,

@@ -41,6 +41,9 @@ struct Complete {
   /// Whatever the stream did not name as being there (upsert, present) is gone. Always in a full
   /// read; in an incremental one if the server listed what is unchanged (RFC 4533 §3.3.1).
   bool unseen_gone = true;
+  /// Of a full read: incremental ones may leave out that an object was deleted, because the account
+  /// may not see it. `warnings` said so.
+  bool deletions_unseen = false;
   std::uint64_t objects = 0;  ///< named as being there in this read
   std::uint64_t references =
       0;  ///< LDAP: continuation references to other servers, which are not followed

@@ -76,6 +76,18 @@ class ActiveDirectorySource(unittest.TestCase):
         self.assertFalse(answer.complete)
         self.assertIn("the global catalogue does not hold proxyAddresses", answer.message)
 
+    def test_oids(self):
+        answer = self.read(addresses=["1.2.840.113556.1.2.210"])    # proxyAddresses
+        self.assert_whole(answer)
+        self.assertEqual({name for o in answer.objects for name, _ in o.values}, {"proxyAddresses"})
+
+    def test_attribute_that_the_schema_lacks(self):
+        for key, more in (("addresses", {"addresses": ["emailAddress"]}),
+                          ("filter", {"filter": "(&(mail=*)(!(msExchNoSuchThing=TRUE)))"})):
+            with self.subTest(key):
+                self.assert_failed(self.read(**more), "not_found", "does not know the attribute",
+                                   f"correct its name in {key}")
+
     def test_continuation_references_are_skipped(self):
         self.assertGreater(int(self.read().fields["references"]), 0)
 

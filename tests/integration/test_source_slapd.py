@@ -139,6 +139,40 @@ class Reading(SlapdCase):
         self.assertEqual(len(answer.objects), OBJECTS)
         self.assertEqual(answer.objects[0].values[0][0], "PROXYADDRESSES")
 
+    def test_aliases_and_oids(self):
+        dn = f"cn=Tagged,ou=Contacts,{SUFFIX}"
+        self.slapd.add(f"dn: {dn}\nobjectClass: inetOrgPerson\nobjectClass: extensibleObject\n"
+                       "cn: Tagged\nsn: Tagged\nemail: a@example.com\n"
+                       "mail;lang-de: b@example.com\nmail: c@example.com\n")
+        self.addCleanup(self.slapd.delete, dn)
+        of_it = {"type": "ldap", "filter": "(&(cn=Tagged)(rfc822Mailbox=*))"}
+        for addresses, found in (
+                (["emailAddress"], [("email", "a@example.com")]),
+                (["1.2.840.113549.1.9.1"], [("email", "a@example.com")]),
+                (["0.9.2342.19200300.100.1.3;lang-de"], [("mail;lang-de", "b@example.com")]),
+                (["RFC822mailbox"], [("mail", "b@example.com"), ("mail", "c@example.com")])):
+            with self.subTest(addresses):
+                answer = self.read(addresses=addresses, **of_it)
+                self.assertTrue(answer.complete, answer.output)
+                self.assertEqual([sorted(o.values) for o in answer.objects], [found])
+
+    def test_attribute_that_the_schema_lacks(self):
+        for key, more in (("addresses", {"addresses": ["mial"]}),
+                          ("fallback", {"fallback": ["mial"]}),
+                          ("filter", {"filter": "(&(mail=*)(!(mial=x)))"})):
+            with self.subTest(key):
+                self.assert_failed(self.read(**more), "not_found", "does not know the attribute mial",
+                                   f"correct its name in {key}")
+
+    def test_schema_that_may_not_be_read(self):
+        hidden = 'database frontend\naccess to dn.subtree="cn=Subschema" by * none\naccess to * by * read'
+        with Slapd(self.folder / "closed", settings=hidden, syncprov=False).start(
+                objects=10) as closed:
+            answer = self.read(closed.uri, ca_file=closed.ca_file, addresses=["mial"],
+                               password_file=closed.password_file)
+            self.assertTrue(answer.complete, answer.output)
+            self.assertEqual(len(answer.objects), 10)
+
 
 class Refusals(SlapdCase):
     settings = (f'limits dn.exact="cn=limited,{SUFFIX}" size=700\n'

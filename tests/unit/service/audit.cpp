@@ -51,3 +51,14 @@ TEST_CASE("to be named as unchanged is to be missed") {
   // The increments list what is there: who is not in the list is gone, and they say so.
   CHECK(audit.missed(true) == std::vector<std::string>{"changed", "same"});
 }
+
+TEST_CASE("where the account may not see deletions, only they may be missed") {
+  const auto known = knowing({"changed", "gone"});
+  const auto changes = found(known, {"changed", "new"});
+  Audit audit(known, changes);
+  CHECK(audit.missed(false, true) == std::vector<std::string>{"changed", "new"});
+  audit.upsert(object("changed"));
+  audit.upsert(object("new"));
+  CHECK(audit.missed(false, true).empty());
+  CHECK(audit.missed(false, false) == std::vector<std::string>{"gone"});
+}

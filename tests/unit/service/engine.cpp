@@ -28,6 +28,7 @@ struct Directory {
   std::set<std::string> unseen_by_increments;
   std::vector<std::string> warnings;
   std::string behind;
+  bool deletions_unseen = false;
   bool up = true;
   std::function<void(std::stop_token)> during_read = [](std::stop_token) {};
   std::vector<std::pair<ReadKind, std::string>> asked;  ///< kind and cookie of every read
@@ -60,6 +61,7 @@ class DirectorySource final : public source::Source {
     complete.unseen_gone = full;
     complete.server = "dc1";
     complete.behind = d.behind;
+    complete.deletions_unseen = full && d.deletions_unseen;
     complete.cookie = std::to_string(d.version);
     complete.warnings = d.warnings;
     return complete;
@@ -292,6 +294,27 @@ TEST_CASE("what increments missed is found by the next full read, and named") {
   house.corp().unseen_by_increments = {"fay"};
   house.cycle();
   CHECK_FALSE(says(house.log.take(), Priority::error, "missed"));
+}
+
+TEST_CASE("a deletion that the account may not see was not missed") {
+  House house;
+  house.cycle();
+  house.corp().deletions_unseen = true;
+  house.corp().unseen_by_increments = {"ada", "dan"};
+  house.corp().remove("ada");
+  house.cycle();
+  house.config.schedule.full = config::Seconds(0);
+  house.configure();
+  house.log.take();
+  SECTION("alone it is no error") {
+    CHECK(house.cycle().report.generation->removed == 1);
+    CHECK_FALSE(says(house.log.take(), Priority::error, "missed"));
+  }
+  SECTION("beside something else it is not named") {
+    house.corp().put("dan");
+    CHECK(house.cycle().report.generation->added == 1);
+    CHECK(says(house.log.take(), Priority::error, "missed 1 object: cn=dan."));
+  }
 }
 
 TEST_CASE("a warning is told once, and again when it comes back") {

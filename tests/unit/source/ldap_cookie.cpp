@@ -27,12 +27,15 @@ TEST_CASE("a cookie comes back as it was, and nothing else does") {
   cookie.lagging = {"ldaps://dc2\xff"};
   cookie.lagging_since = now;
   cookie.note = "note";
+  cookie.addresses = {"mail", "cn;lang-de"};
   const auto bytes = to_bytes(cookie);
   const auto back = parse_ldap_cookie(bytes);
   CHECK(to_bytes(back) == bytes);
   REQUIRE(back.mark);
   CHECK(back.mark->progress == cookie.mark->progress);
   CHECK(back.fingerprint == "f");
+  CHECK(back.addresses == cookie.addresses);
+  CHECK(back.fallback.empty());
   CHECK(has_lagged(back, "ldaps://dc2\xff"));
   const auto empty = to_bytes(LdapCookie{});
   CHECK(to_bytes(parse_ldap_cookie(empty)) == empty);
@@ -49,7 +52,7 @@ TEST_CASE("a cookie comes back as it was, and nothing else does") {
   damaged.replace(damaged.find("\"origin\":\""), 11, "\"origin\":\"X");
   CHECK(to_bytes(parse_ldap_cookie(with_sum(damaged))) == empty);
   auto older = content;
-  older.replace(older.find("\"version\":2"), 11, "\"version\":1");
+  older.replace(older.find("\"version\":3"), 11, "\"version\":1");
   CHECK(to_bytes(parse_ldap_cookie(with_sum(older))) == empty);
 }
 
