@@ -17,6 +17,11 @@
 #           table stays. HELD: digest that `look` saw, or `absent`. REBUILD…: the administrator's
 #           own commands, at most LIMIT seconds each; empty: what is written here.
 #   discard FILE…         removes uploads that will not be installed
+#   probe   PATH CONFIG FORMAT MAP ACCESS BYTES REBUILD
+#           whether a push could be carried out, step by step; changes nothing
+#   verify  PATH CONFIG FORMAT MAP ACCESS REBUILD
+#           what is served: digests, lines, whether each index says what its text says; changes
+#           nothing
 #
 # Every answer is one line `MARK key=value`: the login shell of the account may print what it likes
 # around them. The last is `end=ok` or `fail=CODE TEXT`.
@@ -323,6 +328,128 @@ room() {
     fail no_space "$folder has $available KiB left, the new tables need more than $need KiB"
 }
 
+# --- probe ---------------------------------------------------------------------------------------
+
+# trying NAME: what follows up to passed is about this step.
+trying() { say "trying=$1"; }
+passed() { say "passed=$1"; }
+
+probe() {
+  path=$1 config=$2 format=$3 map=$4 access=$5 bytes=$6 rebuild=$7
+  trying shell
+  passed "$(id -un) on $(uname -n), $(uname -s)"
+  trying scp
+  command -v scp >/dev/null 2>&1 ||
+    fail not_found 'scp is not installed; install the client programs of OpenSSH'
+  passed "$(command -v scp)"
+  trying SHA-256
+  digest_of /etc/passwd
+  passed 'can be computed'
+  trying path
+  check_place "$path"
+  [ "$access" = no ] || check_place "${path}_access"
+  passed "$(id -un) can replace files in $folder"
+  type=none types=
+  if uses_maps && [ -z "$rebuild" ]; then probe_postfix; fi
+  trying space
+  room
+  passed "${available:-an unknown number of} KiB are free in $folder"
+  trying lock
+  probe_lock
+  trying table
+  if [ -f "$path" ]; then
+    passed "$path has $(($(wc -l <"$path"))) entries"
+  else
+    passed "$path is not there yet"
+  fi
+  say end=ok
+}
+
+probe_postfix() {
+  trying Postfix
+  ask_postfix
+  passed "version $(postconf -c "$config" -h mail_version 2>/dev/null), map types: $supported"
+  probe_map "$path"
+  [ "$access" = no ] || probe_map "${path}_access"
+}
+
+# probe_map TABLE
+probe_map() {
+  trying 'map type'
+  choose_types "$1"
+  passed "$type for $1"
+  trying main.cf
+  if [ -n "$named" ]; then
+    passed "$config/main.cf names $type:$1"
+  else
+    warn "$config/main.cf does not name $type:$1, so Postfix would not use the table"
+  fi
+}
+
+# A lock file is only opened if it is there: to make one would be a change.
+probe_lock() {
+  if command -v flock >/dev/null 2>&1; then
+    if [ ! -e "$path.lock" ]; then
+      passed 'free'
+      return 0
+    fi
+    [ -w "$path.lock" ] || fail permission "cannot write $path.lock; remove it as root"
+    exec 9>>"$path.lock"
+    if flock -n 9 9>&9 2>/dev/null; then passed 'free'; else warn 'another push holds it now'; fi
+    exec 9>&-
+  elif { read -r pid since <"$path.owner"; } 2>/dev/null && [ "$(started "$pid")" = "$since" ]; then
+    warn 'another push holds it now'
+  else
+    passed 'free'
+  fi
+}
+
+# --- verify --------------------------------------------------------------------------------------
+
+verify() {
+  path=$1 config=$2 format=$3 map=$4 access=$5 rebuild=$6
+  type=none types=
+  if uses_maps && [ -z "$rebuild" ]; then ask_postfix; fi
+  verify_table "$path" ''
+  if [ "$access" = yes ] || [ -f "${path}_access" ]; then verify_table "${path}_access" access_; fi
+  say end=ok
+}
+
+# verify_table TABLE PREFIX
+verify_table() {
+  digest_of "$1"
+  before=$digest
+  say "${2}digest=$digest"
+  if [ "$digest" != absent ]; then
+    say "${2}size=$(bytes_of "$1")"
+    say "${2}entries=$(($(wc -l <"$1")))"
+  fi
+  whole=yes
+  if uses_maps && [ -z "$rebuild" ]; then
+    choose_types "$1"
+    is_whole "$1" || whole=no
+    say "${2}map_type=$type"
+    [ -n "$named" ] ||
+      warn "$config/main.cf does not name $type:$1, so Postfix does not use this table"
+    if [ "$whole" = yes ]; then verify_indexes "$1"; fi
+  fi
+  say "${2}whole=$whole"
+  digest_of "$1"
+  if [ "$digest" != "$before" ] || [ -e "$path.installing" ]; then
+    fail busy "$1 is being replaced right now; ask again"
+  fi
+}
+
+# verify_indexes TABLE: every entry as the MTA would find it.
+verify_indexes() {
+  for candidate in $types; do
+    extension "$candidate"
+    [ -n "$extension" ] || continue
+    read_back "$candidate" "$1" | cmp -s - "$1" ||
+      say "wrong=$1.$extension has $(($(read_back "$candidate" "$1" | wc -l))) entries and does not say what $1 says; 'rcptsyncctl resync' builds it again"
+  done
+}
+
 # --- show ----------------------------------------------------------------------------------------
 
 show() {
@@ -599,6 +726,8 @@ main() {
     show) show "$@" ;;
     install) install "$@" ;;
     discard) rm -f "$@" && say end=ok ;;
+    probe) probe "$@" ;;
+    verify) verify "$@" ;;
     *) fail invalid "unknown verb $verb" ;;
   esac
 }
