@@ -62,6 +62,9 @@ Result<> replace_file(const std::filesystem::path& path, std::string_view bytes,
   Fd fd{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)};
   if (!fd) return system_error(errno, fmt::format("cannot create {}", temporary));
   auto written = write_all(fd.get(), bytes, temporary);
+  // Whatever the umask is.
+  if (written && ::fchmod(fd.get(), mode) != 0)
+    written = system_error(errno, fmt::format("cannot set the mode of {}", temporary));
   if (written && ::fsync(fd.get()) != 0)
     written = system_error(errno, fmt::format("cannot sync {}", temporary));
   fd.reset();

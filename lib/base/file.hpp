@@ -17,7 +17,8 @@ namespace rcptsync {
 /// The bytes of a regular file. `limit` in bytes; a longer file is Errc::limit, never a part of it.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit);
 
-/// Writes to a temporary name beside `path`, fsyncs, renames over `path`, fsyncs the folder.
+/// Writes to a temporary name beside `path`, fsyncs, renames over `path`, fsyncs the folder. The
+/// file gets exactly `mode`.
 Result<> replace_file(const std::filesystem::path& path, std::string_view bytes, mode_t mode);
 
 /// A secret: a regular file of at most 64 KiB, symbolic links followed. If its mode has one of the

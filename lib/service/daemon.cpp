@@ -225,6 +225,7 @@ class Daemon {
       ::_exit(exit_ok);
     }).detach();
     engine_.fleet().stop(limit * 7 / 10);
+    engine_.reporter().stop(limit);
   }
 
   asio::awaitable<void> feed_watchdog() {

@@ -47,9 +47,10 @@ Engine::Engine(asio::io_context& io, std::unique_ptr<store::Store> store, EventS
                MakeSource make_source)
     : io_(io),
       store_(std::move(store)),
-      sink_(sink),
+      reporter_(*store_, sink),
+      sink_(reporter_),
       make_source_(std::move(make_source)),
-      fleet_(io, worker_, *store_, sink, [this] { save(); }) {
+      fleet_(io, worker_, *store_, sink_, [this] { save(); }) {
   runtime_.pid = ::getpid();
   runtime_.program = this_program();
   runtime_.started = system_clock().wall();
@@ -85,6 +86,7 @@ Result<> Engine::configure(std::shared_ptr<const config::Config> config) {
   readers_ =
       std::make_unique<asio::thread_pool>(std::clamp<std::size_t>(config->sources.size(), 1, 16));
   config_ = std::move(config);
+  reporter_.configure(config_);
   if (!writer_)
     writer_.emplace(config_->state_dir, [this](const Error& error) {
       sink_.emit({EventKind::diagnostic, Priority::error, "status.json: " + error.message});
@@ -178,6 +180,7 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
   const auto reads = co_await read_sources(request, stop);
   if (stop.stop_requested()) co_return outcome;
   outcome.sources_failed = note_reads(*reads);
+  if (request.occasion != Occasion::ring) reporter_.polled(runtime_);
 
   CycleInput input;
   input.rules = &*rules_;
@@ -442,6 +445,7 @@ void Engine::save() {
   runtime_.pushing = fleet_.pushing();
   runtime_.unproven = fleet_.unproven();
   writer_->save(runtime_);
+  reporter_.look(runtime_);
 }
 
 }  // namespace rcptsync::service

@@ -20,6 +20,7 @@
 #include "service/fleet.hpp"
 #include "service/read_plan.hpp"
 #include "service/reader.hpp"
+#include "service/reporter.hpp"
 #include "service/runtime.hpp"
 #include "store/store.hpp"
 
@@ -62,6 +63,7 @@ class Engine {
   void next_poll(std::optional<WallTime> time);
 
   Fleet& fleet() { return fleet_; }
+  Reporter& reporter() { return reporter_; }
   /// One line for `systemctl status`.
   [[nodiscard]] std::string summary() const;
 
@@ -83,7 +85,8 @@ class Engine {
 
   boost::asio::io_context& io_;
   std::unique_ptr<store::Store> store_;
-  EventSink& sink_;
+  Reporter reporter_;
+  EventSink& sink_;  ///< the reporter, which passes everything on
   MakeSource make_source_;
   boost::asio::thread_pool worker_{1};                 ///< writes the store and makes tables
   std::unique_ptr<boost::asio::thread_pool> readers_;  ///< read the sources

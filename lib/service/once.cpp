@@ -19,6 +19,7 @@
 #include "service/daemon.hpp"
 #include "service/difference.hpp"
 #include "service/engine.hpp"
+#include "service/offload.hpp"
 #include "service/startup.hpp"
 
 namespace rcptsync::service {
@@ -64,6 +65,7 @@ ExitCode run_once(const std::filesystem::path& config_file, EventSink& sink) {
   if (startup.code != exit_ok) return startup.code;
 
   asio::io_context io{1};
+  asio::thread_pool waiter{1};
   Engine engine(io, std::move(startup.store), sink);
   if (auto configured = engine.configure(startup.config); !configured) {
     sink.emit({EventKind::diagnostic, Priority::error, configured.error().message});
@@ -79,6 +81,7 @@ ExitCode run_once(const std::filesystem::path& config_file, EventSink& sink) {
       ::_exit(exit_failed);
     }).detach();
     engine.fleet().stop(std::chrono::milliseconds(startup.config->stop_timeout) * 7 / 10);
+    engine.reporter().stop(startup.config->stop_timeout);
   });
   auto code = exit_failed;
   auto once = [&]() -> asio::awaitable<void> {
@@ -86,6 +89,8 @@ ExitCode run_once(const std::filesystem::path& config_file, EventSink& sink) {
     request.cause = store::Cause::poll;
     const auto outcome = co_await engine.cycle(std::move(request), stop.get_token());
     co_await engine.fleet().idle();
+    auto told = [&] { return engine.reporter().finish(), true; };
+    co_await offload(waiter, told);
     if (!stop.stop_requested() && !outcome.sources_failed && !engine.fleet().any_failing())
       code = outcome.report.hold || engine.fleet().any_held() ? exit_held : exit_ok;
     signals.cancel();
