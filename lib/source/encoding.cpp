@@ -75,6 +75,21 @@ Result<std::string> decode(std::string bytes, Encoding encoding) {
   return bytes;
 }
 
+// Where two files were joined, the mark of the second one begins a line and belongs to nothing.
+std::string without_inner_marks(std::string text) {
+  const auto mark = '\n' + std::string(utf8_mark);
+  auto at = text.find(mark);
+  if (at == std::string::npos) return text;
+  std::string clean;
+  clean.reserve(text.size());
+  std::size_t from = 0;
+  for (; at != std::string::npos; at = text.find(mark, from)) {
+    clean.append(text, from, at + 1 - from);
+    from = at + mark.size();
+  }
+  return clean.append(text, from);
+}
+
 }  // namespace
 
 std::string from_windows_1252(std::string_view bytes) {
@@ -95,7 +110,7 @@ Result<std::string> decode_text(std::string bytes, Encoding encoding) {
     return Error{Errc::damaged,
                  "the file holds NUL characters: it is no text file, or damaged, or UTF-16 without "
                  "a byte order mark (then write encoding: utf-16)"};
-  return text;
+  return without_inner_marks(std::move(*text));
 }
 
 }  // namespace rcptsync::source

@@ -13,8 +13,9 @@
 
 namespace rcptsync::source {
 
-/// Without a byte order mark, without the Ctrl-Z that DOS programs put at the end. Errc::damaged
-/// for NUL characters, and for half a character at the end.
+/// Without byte order marks, at the start and of files that were joined; without the Ctrl-Z that
+/// DOS programs put at the end. Errc::damaged for NUL characters, and for half a character at the
+/// end.
 Result<std::string> decode_text(std::string bytes, config::Encoding encoding);
 
 /// Each byte as the character that Windows code page 1252 has for it.

@@ -92,6 +92,7 @@ Result<std::optional<FileVersion>> read_once(const std::string& path, const File
   std::string step_alone;
   auto& into = bytes != nullptr ? *bytes : step_alone;
   into.clear();
+  if (bytes != nullptr) bytes->reserve(size + 1);
   std::uint64_t had = 0;
   for (;;) {
     if (stop.stop_requested()) return stopped();
