@@ -2,7 +2,10 @@
 servers: what is published is what rcptsyncctl prints."""
 
 import os
+import pwd
 import shutil
+import stat
+import subprocess
 import tempfile
 import time
 import unittest
@@ -104,6 +107,91 @@ class FileSources(unittest.TestCase):
         self.write("t", people(1, 2, 3, 4))
         self.once(daemon)
         self.assert_table(daemon, *people(1, 2, 3, 4).split())
+
+    def test_no_damage_does_more_than_a_failed_read(self):
+        """Each leaves the table as it is, and is told in one line that names the file and what is wrong."""
+        path = self.folder / "t"
+        daemon = self.daemon(self.table("t", people(1, 2, 3)))
+        self.once(daemon)
+        before = daemon.table()
+        utf_16 = b"\xff\xfe" + people(1, 2, 3).encode("utf-16-le")
+
+        def loop():
+            path.symlink_to("other")
+            (self.folder / "other").symlink_to("t")
+
+        def huge():
+            path.touch(0o644)
+            os.truncate(path, (1 << 30) + 1)
+
+        for what, make, expected in (
+                ("a line of 100 kB", lambda: self.write("t", "a" * 100_000 + "\n"), "none of the formats"),
+                ("many of them", lambda: self.write("t", people(1) + ("a" * 100_000 + "@b.example\n") * 50), "none of"),
+                ("NUL", lambda: self.write("t", people(1, 2, 3).encode() + b"x\0@example.com\n"), "NUL"),
+                ("half a character", lambda: self.write("t", utf_16[:-1]), "UTF-16"),
+                ("half a pair", lambda: self.write("t", utf_16 + b"\x3d\xd8"), "the last line has no end"),
+                ("an open quote", lambda: self.write("t", 'proxyAddresses\n"smtp:person001@example.com\n'), "never closed"),
+                ("a folder", path.mkdir, "it is a folder"),
+                ("a FIFO", lambda: os.mkfifo(path), "not a regular file"),
+                ("a device", lambda: os.mknod(path, stat.S_IFCHR | 0o644, os.makedev(1, 5)), "not a regular file"),
+                ("a loop", loop, "Too many levels of symbolic links"),
+                ("a link to nothing", lambda: path.symlink_to("nothing"), "No such file"),
+                ("more than 1 GiB", huge, "1073741825 bytes"),
+                ("for everybody to write", lambda: Path(self.write("t", people(1))).chmod(0o666), "chmod o-w")):
+            with self.subTest(what):
+                path.unlink()
+                make()
+                errors = [line for line in self.once(daemon, 1).splitlines() if line.startswith("error: ")]
+                self.assertEqual(len(errors), 1, errors)
+                self.assertTrue(errors[0].startswith(
+                    f"error: source t was not read, its last good recipients stay: {path}: "), errors[0])
+                self.assertIn(expected, errors[0])
+                self.assertLess(len(errors[0]), 1000)
+                self.assertEqual(daemon.table(), before)
+                if path.is_dir():
+                    path.rmdir()
+                    path.touch()
+        path.unlink()
+        self.write("t", people(1, 2, 3, 4))
+        self.once(daemon)
+        self.assert_table(daemon, *people(1, 2, 3, 4).split())
+
+    def test_a_file_that_may_not_be_read_any_more(self):
+        nobody = pwd.getpwnam("nobody")
+        self.folder.chmod(0o755)
+        daemon = self.daemon(self.table("t", people(1, 2)))
+        os.chown(daemon.folder, nobody.pw_uid, nobody.pw_gid)
+
+        def once():
+            return subprocess.run(daemon.command("rcptsyncd", "--once"), user=nobody.pw_uid, group=nobody.pw_gid,
+                                  extra_groups=[], capture_output=True, text=True, timeout=60)
+        done = once()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (self.folder / "t").chmod(0o600)
+        done = once()
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("Permission denied", done.stderr)
+        self.assertIn(f"namei -l {self.folder}/t", done.stderr)
+        self.assert_table(daemon, *people(1, 2).split())
+
+    def test_a_file_that_grows_is_read_when_it_is_whole_whatever_its_times_say(self):
+        daemon = self.daemon(self.table("t", people(1)))
+        self.once(daemon)
+        path = self.folder / "t"
+        for away in (-86400, 86400):                            # by the clock of the machine that has the disk
+            path.write_text("")
+            writing = subprocess.Popen(daemon.command("rcptsyncd", "--once"), stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            for number in range(30):
+                with open(path, "a") as out:
+                    out.write(people(number))
+                os.utime(path, (time.time() + away,) * 2)
+                time.sleep(0.1)
+            self.assertEqual(writing.wait(60), 0)
+            self.assert_table(daemon, *people(*range(30)).split())
+            path.unlink()
+            self.write("t", people(1))
+            self.once(daemon, 3)
 
     def test_an_empty_file_counts_only_where_it_may_be_empty(self):
         daemon = self.daemon(self.table("t", people(1, 2)), self.table("extra", "# none yet\n", allow_empty=True))
