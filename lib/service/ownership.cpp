@@ -84,44 +84,94 @@ void Ownership::judge(const sync::ChangedObject& object, store::ObjectRecord& re
   unite(addresses);
 }
 
+Ownership::OwnerChange Ownership::change_of(std::string_view address, store::SourceId source,
+                                            std::string_view key, bool erase) const {
+  return {.address_begin = address.data(),
+          .key_begin = key.data(),
+          .erase = erase ? 1U : 0U,
+          .configuration = configuration_ ? 1U : 0U,
+          .source = source,
+          .address_size = static_cast<std::uint8_t>(address.size()),
+          .key_size = static_cast<std::uint8_t>(key.size())};
+}
+
 void Ownership::add_change(std::string_view address, store::SourceId source, std::string_view key,
-                           std::string_view reject, bool erase) {
-  changes_.push_back({.address_begin = address.data(),
-                      .key_begin = key.data(),
-                      .reject_begin = reject.data(),
-                      .reject_size = static_cast<std::uint32_t>(reject.size()) & 0x7fffffffU,
-                      .erase = erase ? 1U : 0U,
-                      .source = source,
-                      .address_size = static_cast<std::uint8_t>(address.size()),
-                      .key_size = static_cast<std::uint8_t>(key.size())});
+                           recipient::ObjectClass kind, std::string_view reject, bool erase) {
+  auto& change = changes_.emplace_back(change_of(address, source, key, erase));
+  change.kind = static_cast<std::uint32_t>(kind) & 7U;
+  change.reject_begin = reject.data();
+  change.reject_size = static_cast<std::uint32_t>(reject.size()) & 0x7ffffffU;
 }
 
 void Ownership::keep(OwnedAddresses& addresses) {
   for (auto& owned : addresses) owned = {texts_.keep(owned.address), texts_.keep(owned.reject)};
 }
 
-void Ownership::replace_owners(store::SourceId source, std::string_view key,
-                               const OwnedAddresses& before, const OwnedAddresses& after) {
-  auto was = before.begin();
-  auto is = after.begin();
-  while (was != before.end() || is != after.end()) {
-    const int order = was == before.end() ? 1
-                      : is == after.end() ? -1
-                                          : was->address.compare(is->address);
+void Ownership::replace_owners(store::SourceId source, std::string_view key, const Holding& before,
+                               const Holding& after) {
+  auto was = before.addresses.begin();
+  auto is = after.addresses.begin();
+  while (was != before.addresses.end() || is != after.addresses.end()) {
+    const int order = was == before.addresses.end() ? 1
+                      : is == after.addresses.end() ? -1
+                                                    : was->address.compare(is->address);
     if (order < 0) {
-      add_change(texts_.keep(was->address), source, key, {}, true);
+      add_change(texts_.keep(was->address), source, key, before.kind, {}, true);
       if (was->reject.empty()) lost_ = true;
       ++was;
     } else if (order > 0) {
-      add_change(is->address, source, key, is->reject, false);
+      add_change(is->address, source, key, after.kind, is->reject, false);
       ++is;
     } else {
-      if (was->reject != is->reject) add_change(is->address, source, key, is->reject, false);
+      if (was->reject != is->reject || before.kind != after.kind)
+        add_change(is->address, source, key, after.kind, is->reject, false);
       if (was->reject.empty() && !is->reject.empty()) lost_ = true;
       ++was;
       ++is;
     }
   }
+}
+
+// ---- what the rules drop
+// ---------------------------------------------------------------------------------------
+
+void Ownership::replace_mentions(store::SourceId source, std::string_view key,
+                                 const store::ObjectRecord* before,
+                                 const store::ObjectRecord* after) {
+  const auto collect = [](const store::ObjectRecord* record,
+                          std::vector<std::string_view>& dropped) {
+    dropped.clear();
+    if (record == nullptr) return;
+    for (const auto& value : record->values)
+      if (value.drop != recipient::Drop::kept && !hopeless(value))
+        dropped.push_back(value.canonical);
+    std::sort(dropped.begin(), dropped.end());
+    dropped.erase(std::unique(dropped.begin(), dropped.end()), dropped.end());
+  };
+  collect(before, dropped_before_);
+  collect(after, dropped_after_);
+  for (const auto& address : dropped_before_)
+    if (!std::binary_search(dropped_after_.begin(), dropped_after_.end(), address))
+      mentions_.push_back(change_of(texts_.keep(address), source, key, true));
+  for (const auto& address : dropped_after_)
+    if (!std::binary_search(dropped_before_.begin(), dropped_before_.end(), address))
+      mentions_.push_back(change_of(texts_.keep(address), source, key, false));
+}
+
+Result<> Ownership::write_mentions() {
+  std::stable_sort(mentions_.begin(), mentions_.end(), [](const auto& a, const auto& b) {
+    if (const auto order = a.address().compare(b.address()); order != 0) return order < 0;
+    if (a.source != b.source) return a.source < b.source;
+    return a.key() < b.key();
+  });
+  for (const auto& mention : mentions_) {
+    const auto done =
+        mention.erase ? transaction_.erase_mention(mention.address(), mention.source, mention.key())
+                      : transaction_.put_mention(mention.address(), mention.source, mention.key());
+    if (!done) return done;
+  }
+  mentions_ = {};
+  return {};
 }
 
 void Ownership::note_dropped(const std::string& source, const store::ObjectRecord& record,
@@ -147,8 +197,10 @@ void Ownership::note_dropped(const std::string& source, const store::ObjectRecor
 }
 
 Result<> Ownership::apply(store::SourceRecord& source, const sync::ObjectChanges& changes,
-                          bool fresh, bool& lost) {
+                          bool configuration, bool& lost) {
+  const bool fresh = source.objects == 0;  // nothing of it is there to be looked up
   lost_ = false;
+  configuration_ = configuration;
   sync::ChangedObject object;
   store::ObjectRecord after;
   OwnedAddresses owned_before, owned_after;
@@ -164,7 +216,9 @@ Result<> Ownership::apply(store::SourceRecord& source, const sync::ObjectChanges
     if (before) owned_by(*before, owned_before);
     judge(object, after, owned_after);
     if (auto put = transaction_.put_object(source.id, object.key, after); !put) return put;
-    replace_owners(source.id, object.key, owned_before, owned_after);
+    replace_owners(source.id, object.key, {owned_before, before ? before->kind : after.kind},
+                   {owned_after, after.kind});
+    replace_mentions(source.id, object.key, before ? &*before : nullptr, &after);
     note_dropped(source.name, after, before ? &*before : nullptr);
     if (!before) ++source.objects;
     wrote_ = true;
@@ -175,11 +229,13 @@ Result<> Ownership::apply(store::SourceRecord& source, const sync::ObjectChanges
     if (!*before) continue;
     if (auto erased = transaction_.erase_object(source.id, key); !erased) return erased;
     owned_by(**before, owned_before);
-    replace_owners(source.id, key, owned_before, {});
+    replace_owners(source.id, key, {owned_before, (*before)->kind}, {{}, (*before)->kind});
+    replace_mentions(source.id, key, &**before, nullptr);
     --source.objects;
     wrote_ = true;
   }
   lost = lost_;
+  configuration_ = true;
   return {};
 }
 
@@ -207,17 +263,18 @@ Result<> Ownership::judge_again(store::SourceId source) {
   // are kept, and those records are judged once more.
   std::vector<std::string_view> changed;
   OwnedAddresses owned_before, owned_after;
-  const auto visited = transaction_.each_object(
-      source, [&](std::string_view key, const store::ObjectRecord& before) {
-        const auto after = judged_again(key, before);
-        if (after == before) return true;
-        changed.push_back(texts_.keep(key));
-        owned_by(before, owned_before);
-        owned_by(after, owned_after);
-        keep(owned_after);
-        replace_owners(source, changed.back(), owned_before, owned_after);
-        return true;
-      });
+  const auto visited = transaction_.each_object(source, [&](std::string_view key,
+                                                            const store::ObjectRecord& before) {
+    const auto after = judged_again(key, before);
+    if (after == before) return true;
+    changed.push_back(texts_.keep(key));
+    owned_by(before, owned_before);
+    owned_by(after, owned_after);
+    keep(owned_after);
+    replace_owners(source, changed.back(), {owned_before, before.kind}, {owned_after, after.kind});
+    replace_mentions(source, changed.back(), &before, &after);
+    return true;
+  });
   if (!visited) return visited;
   for (const auto& key : changed) {
     const auto before = transaction_.object(source, key);
@@ -242,7 +299,7 @@ Result<> Ownership::apply_configuration() {
                              recipient::Drop::kept, static_cast<std::uint32_t>(entry.line)});
     if (auto put = transaction_.put_object(store::configuration_source, key, record); !put)
       return put;
-    add_change(entry.address, store::configuration_source, key, entry.reject, false);
+    add_change(entry.address, store::configuration_source, key, record.kind, entry.reject, false);
     wrote_ = true;
   }
   return {};
@@ -255,7 +312,8 @@ Result<> Ownership::erase_all(store::SourceId source) {
       source, [&](std::string_view key, const store::ObjectRecord& record) {
         keys.push_back(texts_.keep(key));
         owned_by(record, owned);
-        replace_owners(source, keys.back(), owned, {});
+        replace_owners(source, keys.back(), {owned, record.kind}, {{}, record.kind});
+        replace_mentions(source, keys.back(), &record, nullptr);
         return true;
       });
   if (!visited) return visited;
@@ -266,10 +324,8 @@ Result<> Ownership::erase_all(store::SourceId source) {
   return {};
 }
 
-Result<> Ownership::forget(const store::SourceRecord& source) {
-  if (auto erased = erase_all(source.id); !erased) return erased;
-  wrote_ = true;
-  return transaction_.erase_source(source.id);
+Result<> Ownership::forget(store::SourceId source) {
+  return erase_all(source);
 }
 
 /// Carries the changes of one address into the store and into `owners`, who stand there now.
@@ -296,7 +352,7 @@ Result<> Ownership::write_owners(std::string_view address,
     if (change->erase && present)
       owners.erase(place);
     else if (!change->erase && present)
-      place->reject = owner.reject;
+      *place = owner;
     else if (!change->erase)
       owners.insert(place, owner);
   }
@@ -304,8 +360,8 @@ Result<> Ownership::write_owners(std::string_view address,
   return {};
 }
 
-Result<> Ownership::finish(
-    const std::function<Result<>(std::string_view, std::span<const store::OwnerView>)>& visit) {
+Result<> Ownership::finish(const std::function<Result<>(const Touched&)>& visit) {
+  if (auto written = write_mentions(); !written) return written;
   std::vector<SortedText> order;
   order.reserve(changes_.size());
   for (std::size_t i = 0; i < changes_.size(); ++i)
@@ -334,7 +390,10 @@ Result<> Ownership::finish(
     for (const auto& owner : *before)
       owners.push_back({owner.source, owner.key, owner.kind, owner.reject});
     if (auto written = write_owners(address, changes, owners); !written) return written;
-    if (auto visited = visit(address, owners); !visited) return visited;
+    Touched touched{.address = address, .owners = owners};
+    for (const auto* change : changes)
+      (change->configuration != 0 ? touched.configuration : touched.data) = true;
+    if (auto visited = visit(touched); !visited) return visited;
   }
   changes_ = {};
   return {};

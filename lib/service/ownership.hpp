@@ -29,10 +29,11 @@ class Ownership {
   Ownership(store::Transaction& transaction, const recipient::Rules& rules)
       : transaction_(transaction), rules_(rules) {}
 
-  /// The object changes of one complete read, which must outlive this object. `fresh`: the store
-  /// holds no object of this source yet. `lost` becomes true if any address loses an owner by them.
-  Result<> apply(store::SourceRecord& source, const sync::ObjectChanges& changes, bool fresh,
-                 bool& lost);
+  /// The object changes of one complete read, which must outlive this object. `configuration`: the
+  /// source was not read with these settings before, so they may be what changed. `lost` becomes
+  /// true if any address loses an owner by them.
+  Result<> apply(store::SourceRecord& source, const sync::ObjectChanges& changes,
+                 bool configuration, bool& lost);
 
   /// Judges every stored object of a source again: the rules are not those that it was judged by.
   Result<> judge_again(store::SourceId source);
@@ -40,13 +41,20 @@ class Ownership {
   /// `always` and `static` become the objects of source 0.
   Result<> apply_configuration();
 
-  /// Forgets all objects of a source that is no longer configured, and the source.
-  Result<> forget(const store::SourceRecord& source);
+  /// Forgets all objects of a source that is no longer configured.
+  Result<> forget(store::SourceId source);
 
-  /// Writes the owners. Calls `visit` with every address whose owners changed, in order, and who
-  /// owns it now. The address lives as long as this object, the owners as long as the call.
-  Result<> finish(const std::function<Result<>(std::string_view address,
-                                               std::span<const store::OwnerView>)>& visit);
+  /// An address whose owners changed.
+  struct Touched {
+    std::string_view address;                  ///< lives as long as this object
+    std::span<const store::OwnerView> owners;  ///< now, by source and key; only during the call
+    bool configuration = false;                ///< a change of the configuration did it …
+    bool data = false;                         ///< … or one in a source, or both
+  };
+
+  /// Writes the owners, and the index of values that the rules drop. Calls `visit` with every
+  /// address whose owners changed, in order.
+  Result<> finish(const std::function<Result<>(const Touched&)>& visit);
 
   /// By how much finish() changed the number of distinct addresses that the source owns.
   [[nodiscard]] std::int64_t recipients_gained(store::SourceId source) const;
@@ -58,14 +66,16 @@ class Ownership {
  private:
   /// Pointers and lengths instead of views: there are millions of them.
   struct OwnerChange {
-    const char* address_begin;
-    const char* key_begin;
-    const char* reject_begin;
-    std::uint32_t reject_size : 31;
-    std::uint32_t erase : 1;
-    store::SourceId source;
-    std::uint8_t address_size;
-    std::uint8_t key_size;
+    const char* address_begin = nullptr;
+    const char* key_begin = nullptr;
+    const char* reject_begin = nullptr;
+    std::uint32_t reject_size : 27 = 0;
+    std::uint32_t kind : 3 = 0;
+    std::uint32_t erase : 1 = 0;
+    std::uint32_t configuration : 1 = 0;
+    store::SourceId source = 0;
+    std::uint8_t address_size = 0;
+    std::uint8_t key_size = 0;
 
     [[nodiscard]] std::string_view address() const { return {address_begin, address_size}; }
     [[nodiscard]] std::string_view key() const { return {key_begin, key_size}; }
@@ -88,11 +98,22 @@ class Ownership {
              OwnedAddresses& addresses);
   [[nodiscard]] store::ObjectRecord judged_again(std::string_view key,
                                                  const store::ObjectRecord& before) const;
+  [[nodiscard]] OwnerChange change_of(std::string_view address, store::SourceId source,
+                                      std::string_view key, bool erase) const;
   void add_change(std::string_view address, store::SourceId source, std::string_view key,
-                  std::string_view reject, bool erase);
+                  recipient::ObjectClass kind, std::string_view reject, bool erase);
+  /// An object before and after: what it owns, and its class.
+  struct Holding {
+    const OwnedAddresses& addresses;
+    recipient::ObjectClass kind;
+  };
   /// `key` and all of `after` must stay; `before` is copied where it is needed.
-  void replace_owners(store::SourceId source, std::string_view key, const OwnedAddresses& before,
-                      const OwnedAddresses& after);
+  void replace_owners(store::SourceId source, std::string_view key, const Holding& before,
+                      const Holding& after);
+  /// The same for the addresses that the rules drop. Null: no such object.
+  void replace_mentions(store::SourceId source, std::string_view key,
+                        const store::ObjectRecord* before, const store::ObjectRecord* after);
+  Result<> write_mentions();
   void keep(OwnedAddresses& addresses);
   void note_dropped(const std::string& source, const store::ObjectRecord& record,
                     const store::ObjectRecord* before);
@@ -103,6 +124,9 @@ class Ownership {
   store::Transaction& transaction_;
   const recipient::Rules& rules_;
   std::vector<OwnerChange> changes_;
+  std::vector<OwnerChange> mentions_;  ///< to be put or erased
+  std::vector<std::string_view> dropped_before_, dropped_after_;
+  bool configuration_ = true;  ///< what is being collected comes from a change of that
   Arena texts_;
   std::map<store::SourceId, std::int64_t> gained_;
   bool wrote_ = false;

@@ -5,6 +5,7 @@
 #include "base/digest.hpp"
 #include "recipient/rules.hpp"
 #include "service/audit.hpp"
+#include "source/settings.hpp"
 
 namespace rcptsync::service {
 
@@ -97,6 +98,7 @@ SourceInput Reader::input(std::size_t index, const SourceRead* read) const {
   SourceInput input;
   input.name = entry.settings.name;
   input.type = config::to_string(entry.settings.type);
+  input.settings = source::settings_fingerprint(entry.settings);
   input.healthy = read != nullptr ? read->verdict.has_value() : entry.healthy;
   input.behind = entry.behind;
   if (read != nullptr && read->verdict) {
