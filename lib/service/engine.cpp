@@ -177,7 +177,7 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
   const auto began = system_clock().steady();
   const auto began_wall = system_clock().wall();
   CycleOutcome outcome;
-  const auto reads = co_await read_sources(request, stop);
+  auto reads = co_await read_sources(request, stop);
   if (stop.stop_requested()) co_return outcome;
   outcome.sources_failed = note_reads(*reads);
   if (request.occasion != Occasion::ring) reporter_.polled(runtime_);
@@ -234,8 +234,10 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
   auto keep = [this] { return keep_cookies(); };
   if (auto kept = co_await offload(worker_, keep); !kept)
     sink_.emit({EventKind::diagnostic, Priority::error, "cookies.json: " + kept.error().message});
-  // What a large change took is not needed until the next one.
-  if (outcome.report.generation) ::malloc_trim(0);
+  // What a large read or change took is not needed until the next one.
+  input.sources.clear();
+  reads.reset();
+  ::malloc_trim(0);
   save();
   co_return outcome;
 }

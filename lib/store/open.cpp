@@ -14,6 +14,7 @@
 #include "base/escape.hpp"
 #include "base/file.hpp"
 #include "store/codec.hpp"
+#include "store/environment.hpp"
 #include "store/files.hpp"
 #include "store/lmdb_store.hpp"
 #include "store/pages.hpp"
@@ -61,27 +62,6 @@ Error state_is_missing(const Files& files) {
                       "backup, or remove {} to start anew",
                       files.data.native(), files.marker.native(), files.data.native(),
                       files.marker.native())};
-}
-
-Result<lmdb::Environment> new_environment(const std::filesystem::path& file) {
-  MDB_env* made = nullptr;
-  int code = mdb_env_create(&made);
-  lmdb::Environment environment(made);
-  if (code == 0) code = mdb_env_set_maxdbs(made, table_names.size());
-  if (code != 0) return lmdb::error(code, fmt::format("cannot open {}", file.native()));
-  return environment;
-}
-
-/// The tables of an environment. Missing ones are made if `flags` has MDB_CREATE.
-Result<> open_tables(Database& database, MDB_txn* transaction, unsigned flags) {
-  for (std::size_t i = 0; i < table_names.size(); ++i) {
-    const int code = mdb_dbi_open(transaction, table_names[i], flags, &database.handles[i]);
-    if (code == MDB_NOTFOUND)
-      return Error{Errc::damaged, fmt::format("{} has no table {}; restore it from a backup",
-                                              database.file.native(), table_names[i])};
-    if (code != 0) return database.error(code, static_cast<Table>(i));
-  }
-  return {};
 }
 
 std::string format_record() {
@@ -229,7 +209,7 @@ std::uint64_t size_of(const std::filesystem::path& file) {
 /// Opens data.mdb and proves that it is a whole state of ours.
 Result<Database> open_database(const Files& files, unsigned flags, std::uint64_t map_size) {
   if (auto checked = check_before_opening(files); !checked) return checked.error();
-  auto environment = new_environment(files.data);
+  auto environment = open_environment(files, flags, map_size);
   if (!environment) return environment.error();
   Database database;
   database.file = files.data;
@@ -239,9 +219,6 @@ Result<Database> open_database(const Files& files, unsigned flags, std::uint64_t
     return lmdb::error(code, fmt::format("cannot open {}", files.data.native()));
   };
 
-  int code = mdb_env_set_mapsize(env, map_size);
-  if (code == 0) code = mdb_env_open(env, files.folder.c_str(), flags | MDB_NOTLS, 0600);
-  if (code != 0) return failed(code);
   int fd = -1;
   mdb_env_get_fd(env, &fd);
   // Processes that were killed leave their places taken, and there are 126.
@@ -249,7 +226,7 @@ Result<Database> open_database(const Files& files, unsigned flags, std::uint64_t
   mdb_reader_check(env, &dead);
 
   MDB_txn* begun = nullptr;
-  code = mdb_txn_begin(env, nullptr, MDB_RDONLY, &begun);
+  int code = mdb_txn_begin(env, nullptr, MDB_RDONLY, &begun);
   if (code != 0) return failed(code);
   lmdb::Transaction transaction(begun);
   const std::uint64_t txnid = mdb_txn_id(begun);
@@ -354,7 +331,7 @@ Result<std::unique_ptr<Store>> open_owner(const std::filesystem::path& folder,
   auto database = open_database(files, 0, map_size);
   if (!database) return database.error();
   auto store = std::make_unique<LmdbStore>(LmdbStore::Locks{std::move(*claim), std::move(*lock)},
-                                           std::move(*database), true, options.max_map);
+                                           std::move(*database), 0, options.max_map);
   const auto id = state_id_of(*store);
   if (!id) return id.error();
   if (*marker && **marker != *id)
@@ -396,7 +373,7 @@ Result<std::unique_ptr<Store>> open_reader(const std::filesystem::path& folder) 
       open_database(files, flags, std::max<std::uint64_t>(size_of(files.data), 1 << 20));
   if (!database) return database.error();
   return std::make_unique<LmdbStore>(LmdbStore::Locks{std::move(*claim), std::move(unseen)},
-                                     std::move(*database), false, 0);
+                                     std::move(*database), flags, 0);
 }
 
 }  // namespace rcptsync::store

@@ -339,7 +339,8 @@ class Store {
   virtual Result<bool> write(const std::function<Result<bool>(Transaction&)>& body) = 0;
 
   /// Runs `body` on one consistent view. Safe from several threads and while write() runs. Neither
-  /// body may call write() or read() of the same store: both wait while the map grows.
+  /// body may call write() or read() of the same store: both wait while the map grows, and after a
+  /// large write().
   virtual Result<> read(const std::function<Result<>(View&)>& body) = 0;
 
   /// A consistent copy of the whole state in another existing, empty folder, which open_owner() can
@@ -349,9 +350,10 @@ class Store {
 };
 
 struct Options {
-  /// First size of the map, in bytes; it doubles when it is full, up to `max_map`. Address space,
-  /// not memory or disk.
-  std::uint64_t initial_map = 1ULL << 30;
+  /// First size of the map, in bytes; it doubles when it is full, up to `max_map`, and then a
+  /// write() runs again from its start. Address space, not memory or disk: large enough that nobody
+  /// gets there, and halved where the limits of the process (RLIMIT_AS) do not allow so much.
+  std::uint64_t initial_map = 16ULL << 30;
   std::uint64_t max_map = 1ULL << 40;
 };
 

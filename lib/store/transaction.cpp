@@ -29,6 +29,7 @@ Result<> LmdbTransaction::put(Table table, std::string_view key, std::string& re
         fmt::format("the record of {} in table {} has {} bytes, but at most {} can be stored",
                     escape(key, 80), name_of(table), record.size(), max_record)};
   codec::seal(key, record);
+  ++changes_;
 
   const auto at = cursor(table);
   if (!at) return at.error();
@@ -56,6 +57,7 @@ Result<> LmdbTransaction::erase(Table table, std::string_view key) {
   MDB_val ignored;
   int code = mdb_cursor_get(*at, &name, &ignored, MDB_SET);
   if (code == MDB_NOTFOUND) return {};
+  ++changes_;
   if (code == 0) code = mdb_cursor_del(*at, 0);
   if (code != 0) return failed(code, table);
   return {};
@@ -82,6 +84,7 @@ Result<> LmdbTransaction::erase_range(Table table, std::string_view begin, std::
     MDB_val ignored;
     int code = mdb_cursor_get(*at, &key, &ignored, begin.empty() ? MDB_FIRST : MDB_SET_RANGE);
     if (code == MDB_NOTFOUND || (code == 0 && !end.empty() && lmdb::view(key) >= end)) return {};
+    ++changes_;
     if (code == 0) code = mdb_cursor_del(*at, 0);
     if (code != 0) return failed(code, table);
   }

@@ -99,6 +99,8 @@ class LmdbTransaction final : public Transaction {
   [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
   /// It was refused because the map is full: grow it and run the body again.
   [[nodiscard]] bool map_is_full() const { return map_is_full_; }
+  /// How many records were put or erased. Each may have changed some pages.
+  [[nodiscard]] std::size_t changes() const { return changes_; }
 
  private:
   /// The table's cursor for look-ups and changes.
@@ -159,6 +161,7 @@ class LmdbTransaction final : public Transaction {
   std::string buffer_;  ///< the record being written
   std::optional<Error> failure_;
   bool map_is_full_ = false;
+  std::size_t changes_ = 0;
 };
 
 }  // namespace rcptsync::store
