@@ -65,6 +65,18 @@ Result<> Header::check(const Row& row, std::size_t needed) const {
                 counted(row.fields.size(), "field"), columns.size());
 }
 
+Result<> Header::each_row(std::size_t needed, const std::function<Result<>(Row& row)>& take) const {
+  DelimitedReader reader(rest, delimiter, lines_before);
+  Row row;
+  for (;;) {
+    const auto more = reader.next(row);
+    if (!more) return more.error();
+    if (!*more) return {};
+    if (auto good = check(row, needed); !good) return good;
+    if (auto taken = take(row); !taken) return taken;
+  }
+}
+
 std::optional<std::size_t> Header::find(std::initializer_list<std::string_view> names) const {
   for (const auto name : names)
     for (std::size_t i = 0; i < columns.size(); ++i)

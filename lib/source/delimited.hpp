@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,6 +52,9 @@ struct Header {
   /// Whether a row belongs under this header and is all there, as far as column `needed`. Excel
   /// leaves empty fields at the end of a row out, so a short one may be. Errc::damaged if not.
   [[nodiscard]] Result<> check(const Row& row, std::size_t needed) const;
+
+  /// Calls `take` for each row under this header that check() finds good, until it refuses one.
+  Result<> each_row(std::size_t needed, const std::function<Result<>(Row& row)>& take) const;
 
   /// The column with one of these names, whatever their case; the first name wins.
   [[nodiscard]] std::optional<std::size_t> find(

@@ -7,7 +7,6 @@
 #include <array>
 
 #include "base/escape.hpp"
-#include "base/plural.hpp"
 #include "recipient/object.hpp"
 #include "source/delimited.hpp"
 #include "source/encoding.hpp"
@@ -55,19 +54,13 @@ class Export {
         alias_(header.find({"Alias Name"})) {}
 
   Result<> parse() {
-    DelimitedReader reader(header_.rest, header_.delimiter, header_.lines_before);
-    Row row;
-    for (;;) {
-      const auto more = reader.next(row);
-      if (!more) return more.error();
-      if (!*more) return {};
-      const auto good = header_.check(row, std::max({class_, addresses_, secondary_}));
-      if (!good) return good;
+    return header_.each_row(std::max({class_, addresses_, secondary_}), [this](Row& row) {
       // Names of people are in the code page of the machine that exported.
       for (auto& field : row.fields)
         if (!is_utf8(field)) field = from_windows_1252(field);
       take(row);
-    }
+      return Result<>();
+    });
   }
 
  private:
@@ -147,14 +140,8 @@ Result<> parse_exchange55(std::string bytes, const config::FileSource& settings,
                     escape(fmt::format("{}", fmt::join(columns, ", ")), 300));
     if (auto good = check_columns(*header); !good) return good;
     if (auto parsed = Export(*header, findings).parse(); !parsed) return parsed;
-    if (findings.values() > 0 && findings.addresses() == 0)
-      return Error{Errc::damaged, fmt::format("of {} in it not one is an e-mail address",
-                                              counted(findings.values(), "value"))};
   }
-  if (findings.values() == 0 && !settings.allow_empty)
-    return Error{Errc::damaged,
-                 "there is no address in it; if it may be empty, write allow_empty: true"};
-  return {};
+  return findings.plausible(settings.allow_empty);
 }
 
 FileSourcePlan plan_exchange55(const config::FileSource& settings) {

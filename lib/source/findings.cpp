@@ -6,6 +6,7 @@
 
 #include "base/digest.hpp"
 #include "base/escape.hpp"
+#include "base/plural.hpp"
 #include "recipient/address.hpp"
 
 namespace rcptsync::source {
@@ -44,6 +45,18 @@ void Findings::warn(std::uint32_t line, std::string_view what) {
     warnings_.push_back(fmt::format("{}: {}", line, what));
   else
     ++more_warnings_;
+}
+
+Result<> Findings::plausible(bool may_be_empty) const {
+  if (values() > 0 && addresses() == 0)
+    return Error{Errc::damaged,
+                 fmt::format("of {} in it not one is an e-mail address; see format in "
+                             "rcptsync.yaml(5)",
+                             counted(values(), "value"))};
+  if (values() == 0 && !may_be_empty)
+    return Error{Errc::damaged,
+                 "there is no address in it; if it may be empty, write allow_empty: true"};
+  return {};
 }
 
 std::uint64_t Findings::tell(std::string_view file, recipient::ObjectSink& sink) {

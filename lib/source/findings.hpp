@@ -50,6 +50,10 @@ class Findings {
   [[nodiscard]] std::uint64_t values() const { return found_.size(); }
   [[nodiscard]] std::uint64_t addresses() const { return addresses_; }
 
+  /// Errc::damaged if nothing was found, unless that `may_be_empty`, and if nothing of it is an
+  /// address: then it is another file.
+  [[nodiscard]] Result<> plausible(bool may_be_empty) const;
+
   /// One object for each key, sorted by key; `file` stands in the origins. How many.
   std::uint64_t tell(std::string_view file, recipient::ObjectSink& sink);
 

@@ -76,19 +76,11 @@ class CsvTable {
   }
 
   Result<> parse() {
-    DelimitedReader reader(header_.rest, header_.delimiter, header_.lines_before);
-    Row row;
-    for (;;) {
-      const auto more = reader.next(row);
-      if (!more) return more.error();
-      if (!*more) return {};
-      if (auto taken = take(row); !taken) return taken;
-    }
+    return header_.each_row(addresses_, [this](const Row& row) { return take(row); });
   }
 
  private:
   Result<> take(const Row& row) {
-    if (auto good = header_.check(row, addresses_); !good) return good;
     const auto& field = row.fields[addresses_];
     if (is_type_name(trimmed(field)))
       return broken(row.line,

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "base/escape.hpp"
-#include "base/plural.hpp"
 #include "source/delimited.hpp"
 #include "source/encoding.hpp"
 #include "source/text_lines.hpp"
@@ -57,16 +56,8 @@ Result<> parse_table(std::string bytes, const config::FileSource& settings, Find
     const auto format =
         settings.format == TableFormat::automatic ? recognize_table(*text) : settings.format;
     if (auto parsed = parse_as(format, *text, findings); !parsed) return parsed;
-    if (findings.values() > 0 && findings.addresses() == 0)
-      return Error{Errc::damaged,
-                   fmt::format("of {} in it not one is an e-mail address; see format in "
-                               "rcptsync.yaml(5)",
-                               counted(findings.values(), "value"))};
   }
-  if (findings.values() == 0 && !settings.allow_empty)
-    return Error{Errc::damaged,
-                 "there is no address in it; if it may be empty, write allow_empty: true"};
-  return {};
+  return findings.plausible(settings.allow_empty);
 }
 
 FileSourcePlan plan_table(const config::FileSource& settings) {
