@@ -86,7 +86,8 @@ std::string quoted_user(const config::Bind& bind) {
 std::string_view wrong_proof(config::BindMethod method) {
   switch (method) {
     case config::BindMethod::gssapi:
-      return "the server does not accept the ticket; look into its log";
+      return "the server does not accept the ticket; its keytab may hold an old key, or its clock "
+             "be wrong: look into its log";
     case config::BindMethod::external:
       return "the server knows no account for it; map its subject to one there (OpenLDAP: "
              "authz-regexp; Active Directory: altSecurityIdentities, or the UPN in it)";
@@ -150,10 +151,12 @@ Error explain_bind(const LdapFailure& failure, const config::Bind& bind, bool en
   switch (failure.code) {
     case LDAP_INVALID_CREDENTIALS: {
       const auto* refusal = logon_refusal(failure.diagnostic);
-      return failed(
-          refusal == nullptr ? Errc::credentials : refusal->code,
-          fmt::format("{}: {}", who, refusal == nullptr ? wrong_proof(bind.method) : refusal->what),
-          failure);
+      if (refusal != nullptr)
+        return failed(refusal->code, fmt::format("{}: {}", who, refusal->what), failure);
+      // The KDC has accepted the account, so the fault is this server's.
+      const bool ticket = bind.method == config::BindMethod::gssapi;
+      return failed(ticket ? Errc::permission : Errc::credentials,
+                    fmt::format("{}: {}", who, wrong_proof(bind.method)), failure);
     }
     case LDAP_STRONG_AUTH_REQUIRED:
     case LDAP_CONFIDENTIALITY_REQUIRED:

@@ -72,7 +72,13 @@ TEST_CASE("each method's refusal says what that method needs") {
   CHECK(has(explain_bind({LDAP_STRONG_AUTH_REQUIRED, "", ""}, bind, false), "TLS around Kerberos"));
   CHECK(has(explain_bind({LDAP_UNWILLING_TO_PERFORM, "", ""}, bind, true), "start_tls: false"));
   CHECK(has(explain_bind({LDAP_AUTH_METHOD_NOT_SUPPORTED, "", ""}, bind, true), "GSSAPI"));
-  CHECK(has(explain_bind({LDAP_INVALID_CREDENTIALS, "", ""}, bind, true), "svc@CORP.EXAMPLE"));
+  const auto ticket = explain_bind({LDAP_INVALID_CREDENTIALS, "", ""}, bind, true);
+  CHECK(has(ticket, "svc@CORP.EXAMPLE"));
+  // No password that would be counted; another server may take the same ticket.
+  CHECK(ticket.code == Errc::permission);
+  const auto disabled = "80090308: LdapErr: DSID-0C090439, AcceptSecurityContext error, data 533, v";
+  CHECK(explain_bind({LDAP_INVALID_CREDENTIALS, disabled, ""}, bind, true).code ==
+        Errc::credentials);
   bind.method = config::BindMethod::external;
   CHECK(has(explain_bind({LDAP_AUTH_METHOD_NOT_SUPPORTED, "", ""}, bind, true), "TLSVerifyClient"));
   CHECK(has(explain_bind({LDAP_INVALID_CREDENTIALS, "", ""}, bind, true), "authz-regexp"));
