@@ -12,12 +12,13 @@ from pathlib import Path
 import make_ldif
 import source_read
 from active_directory import ActiveDirectory
+from addresses import claim_port
 from certificates import Authority
 from daemon import Daemon
 from gate import Gate
 from keytab import write_keytab
-from name_server import NameServer, ask_only, free_address
-from slapd import Slapd, free_port
+from name_server import NameServer, ask_only, claim_name_server
+from slapd import Slapd
 
 FOLDER = None
 NAMES = None
@@ -27,7 +28,7 @@ def setUpModule():
     global FOLDER, NAMES
     FOLDER = Path(tempfile.mkdtemp(prefix="rcptsync-au-"))
     unittest.addModuleCleanup(shutil.rmtree, FOLDER, ignore_errors=True)
-    NAMES = NameServer({}, host=free_address(), port=53)
+    NAMES = NameServer({}, host=claim_name_server(), port=53)
     unittest.addModuleCleanup(NAMES.close)
     ask_only(NAMES, FOLDER)
     # Nothing of this machine's own settings.
@@ -339,7 +340,7 @@ class ServersFromTheDns(SourceTest):
         self.assertEqual(int(answer.fields["objects"]), 50)
 
     def test_priority_decides_and_a_dead_server_is_passed_over(self):
-        dead = free_port()
+        dead = claim_port()
         self.records((20, 0, self.directory.port, f"two.{self.DOMAIN}"),
                      (10, 0, dead, f"one.{self.DOMAIN}"))
         answer = self.read(self.source())

@@ -9,37 +9,20 @@ Samba's LDAP ports are fixed, so each has an address of its own in 127.0.10.0/24
 a folder whose name is short: sockets with long names stand below it.
 """
 
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from addresses import claim_address
 from certificates import Authority
+from ldap_server import LdapServer
+from processes import spawn, wait_ready
 
 HERE = Path(__file__).resolve().parent
 
 
-def free_address(but=None):
-    """An address of 127.0.10.0/24 on which nobody offers LDAP, another one than `but`."""
-    for last in range(1, 255):
-        address = f"127.0.10.{last}"
-        if address == but:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, 389))
-                return address
-            except OSError:
-                continue
-    raise RuntimeError("no free address in 127.0.10.0/24")
-
-
-class ActiveDirectory:
+class ActiveDirectory(LdapServer):
     realm, netbios, host = "LAB.EXAMPLE.COM", "LAB", "dc1"
     base = "DC=lab,DC=example,DC=com"
     reader, administrator = "svc-reader@lab.example.com", "administrator@lab.example.com"
@@ -52,7 +35,7 @@ class ActiveDirectory:
         if len(str(self.folder)) > 70:
             raise ValueError(f"{self.folder} is too long for Samba's sockets")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.address = address or free_address()
+        self.address = address or claim_address("127.0.10", 389)
         self.uri, self.ldaps_uri = f"ldap://{self.address}", f"ldaps://{self.address}"
         self.global_catalogue_uri = f"ldaps://{self.address}:3269"
         authority = Authority(self.folder / "tls")
@@ -65,7 +48,6 @@ class ActiveDirectory:
         Path(self.password_file).touch(0o600)
         Path(self.password_file).write_text(self.password + "\n")
         self._strong_auth = strong_auth
-        self.process = None
 
     def start(self, objects=0, seed=1, values=1700):
         """Provisions the first time (some seconds, and one for a thousand objects), starts the
@@ -79,23 +61,15 @@ class ActiveDirectory:
             self._configure()
             self._offline("fill", self.folder, self.password, objects, seed, values)
             (self.folder / "provisioned").touch()
-        with open(self.folder / "log" / "stdout", "ab") as log:
-            self.process = subprocess.Popen(
-                ["samba", "-F", "--no-process-group", "-l", self.folder / "log", "-M", "single",
-                 "-s", self.folder / "etc" / "smb.conf"], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True)
-        self._wait()
+        log = self.folder / "log" / "stdout"
+        self.process = spawn(["samba", "-F", "--no-process-group", "-l", self.folder / "log",
+                              "-M", "single", "-s", self.folder / "etc" / "smb.conf"], log)
+        wait_ready(self.process, self._answers, "Samba", log)
         return self
 
     def offline(self, command, *arguments):
         """A command of samba_directory.py on the database, while the controller does not run."""
         self._offline(command, self.folder, *arguments)
-
-    def stop(self):
-        self._end(signal.SIGTERM)
-
-    def kill(self):
-        self._end(signal.SIGKILL)
 
     def copy(self, folder):
         """Another controller, on an address of its own, with what this one holds now: as when the disk
@@ -104,29 +78,7 @@ class ActiveDirectory:
         shutil.copytree(self.folder, folder, symlinks=True, ignore=lambda at, names: [
             name for name in names if (Path(at) == self.folder and name in own) or name == "server.pem"
             or (Path(at) / name).is_socket()])
-        return ActiveDirectory(folder, free_address(but=self.address), self._strong_auth)
-
-    def pause(self):
-        """The whole session stops; connections stay, nobody answers."""
-        os.killpg(self.process.pid, signal.SIGSTOP)
-
-    def resume(self):
-        os.killpg(self.process.pid, signal.SIGCONT)
-
-    def add(self, ldif):
-        self._ldapmodify(ldif, "-a")
-
-    def modify(self, ldif):
-        self._ldapmodify(ldif)
-
-    def delete(self, dn):
-        self._ldapmodify(f"dn: {dn}\nchangetype: delete\n")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
+        return ActiveDirectory(folder, strong_auth=self._strong_auth)
 
     def _configure(self):
         folder = self.folder
@@ -173,48 +125,9 @@ class ActiveDirectory:
         if done.returncode != 0:
             raise RuntimeError(f"{arguments[0]}: {done.stdout[-2000:]}")
 
-    def _search(self):
-        return subprocess.run(["ldapsearch", "-x", "-LLL", "-o", "nettimeout=2",
-                               "-H", self.ldaps_uri, "-D", self.administrator, "-w", self.password,
-                               "-s", "base", "-b", self.base, "dn"],
-                              env={**os.environ, "LDAPTLS_CACERT": self.ca_file},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              check=False)
+    def _administrator(self):
+        return self.ldaps_uri, self.administrator, self.password, self.ca_file
 
-    def _wait(self):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self.process.poll() is None:
-            if self._search().returncode == 0:
-                return
-            time.sleep(0.1)
-        answer = self._search().stderr
-        self.kill()
-        raise RuntimeError(f"Samba does not answer: {answer} (logs in {self.folder}/log)")
-
-    def _end(self, number):
-        if self.process is None:
-            return
-        process, self.process = self.process, None
-        for one in (signal.SIGCONT, number):
-            _signal_group(process.pid, one)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            pass
-        _signal_group(process.pid, signal.SIGKILL)
-        process.wait()
-
-    def _ldapmodify(self, ldif, *options):
-        done = subprocess.run(["ldapmodify", *options, "-x", "-H", self.ldaps_uri,
-                               "-D", self.administrator, "-w", self.password], input=ldif,
-                              env={**os.environ, "LDAPTLS_CACERT": self.ca_file},
-                              capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"ldapmodify: {done.stderr}")
-
-
-def _signal_group(group, number):
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        pass
+    def _answers(self):
+        return self._tool("ldapsearch", "-LLL", "-o", "nettimeout=2", "-s", "base",
+                          "-b", self.base, "dn", stdin=subprocess.DEVNULL).returncode == 0

@@ -15,6 +15,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from processes import end, spawn
+
 
 def ldap_source(directory, name="corp", **more):
     """The source for a slapd of slapd.py."""
@@ -60,9 +62,8 @@ class Daemon:
                               stdin=subprocess.DEVNULL, env={**self._environment(), **variables})
 
     def start(self, verbose=True):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command("rcptsyncd", *(["--verbose"] if verbose else [])),
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment())
+        self.process = spawn(self.command("rcptsyncd", *(["--verbose"] if verbose else [])), self.log,
+                             env=self._environment())
         return self
 
     def signal(self, number):
@@ -72,22 +73,21 @@ class Daemon:
         """SIGTERM. The seconds it took; the exit code is in `code`."""
         if self.process is None:
             return 0
+        process, self.process = self.process, None
         began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         try:
-            self.code = self.process.wait(30)
+            self.code = process.wait(30)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
             raise RuntimeError("rcptsyncd did not stop:\n" + self.tail()) from None
         finally:
-            self.process = None
-        return time.monotonic() - began
+            seconds = time.monotonic() - began
+            end(process, signal.SIGKILL)
+        return seconds
 
     def kill(self):
         process, self.process = self.process, None
-        process.kill()
-        process.wait()
+        end(process, signal.SIGKILL)
 
     def ctl(self, *arguments):
         return subprocess.run(self.command("rcptsyncctl", *arguments), capture_output=True, text=True, timeout=60,

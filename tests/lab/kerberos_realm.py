@@ -15,14 +15,15 @@ import signal
 import subprocess
 from pathlib import Path
 
-from processes import accepts, end, free_port, spawn, wait_ready
+from addresses import claim_port
+from processes import accepts, end, spawn, wait_ready
 
 REALM = "KDC.TEST"
 
 
 class Kdc:
     def __init__(self, folder, profile):
-        self.log, self.port = folder / "kdc.log", free_port()
+        self.log, self.port = folder / "kdc.log", claim_port()
         folder.mkdir()
         self._profile = profile
         self._settings = folder / "kdc.conf"

@@ -2,7 +2,7 @@
 
     with NameServer({"dc1.lab.test": "127.0.0.1"}, port=53):
         …
-    server = NameServer({…}, host=free_address(), port=53,
+    server = NameServer({…}, host=claim_name_server(), port=53,
                         services={"_ldap._tcp.lab.test": [(0, 100, 389, "dc1.lab.test")]})
     ask_only(server, folder)        # for this process and its children from now on
 
@@ -19,20 +19,14 @@ import subprocess
 import threading
 from pathlib import Path
 
+from addresses import claim_address
+
 A, SRV, IN = 1, 33, 1
 
 
-def free_address():
-    """An address of 127.0.53.0/24 on which nobody answers for the DNS."""
-    for last in range(1, 255):
-        address = f"127.0.53.{last}"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind((address, 53))
-                return address
-            except OSError:
-                continue
-    raise RuntimeError("no free address in 127.0.53.0/24")
+def claim_name_server():
+    """An address for a name server, which always has port 53."""
+    return claim_address("127.0.53", 53, socket.SOCK_DGRAM)
 
 
 class NameServer:

@@ -11,12 +11,13 @@ needs root, as Postfix does.
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import smtp_ask
+from addresses import claim_port
+from processes import accepts, end, spawn, wait_ready
 
 SERVICES = """pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -42,19 +43,13 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Postfix:
     def __init__(self, folder, maps, access=None, domains=("example.org", "example.net"),
                  settings=""):
         """`maps`: relay_recipient_maps. `access`: a table for check_recipient_access. `settings`:
         more lines of main.cf, which win."""
         self.folder = Path(folder).resolve()
-        self.port = free_port()
+        self.port = claim_port()
         self.config = str(self.folder / "etc")
         self._process = None
         self._configure(maps, access, domains, settings)
@@ -112,20 +107,15 @@ smtputf8_enable = yes
                             dirs_exist_ok=True)
 
     def start(self):
-        """Returns when it answers."""
-        with open(self.folder / "start.log", "ab") as log:
-            self._process = subprocess.Popen(
-                ["postfix", "-c", self.config, "start-fg"], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log)
-        for _ in range(300):
-            if self._process.poll() is not None:
-                raise RuntimeError("Postfix ended: " + self.log()[-2000:])
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return self
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError("Postfix does not listen")
+        """Returns when it answers. The master is a child of the caller: `postfix start-fg` would be a
+        shell between the two, which can be killed before or without the master that it starts."""
+        log = self.folder / "start.log"
+        subprocess.run(["postfix", "-c", self.config, "check"], check=True, stdin=subprocess.DEVNULL)
+        master = Path(self._setting("daemon_directory")) / "master"
+        self._process = spawn([master, "-c", self.config], log)
+        wait_ready(self._process, lambda: accepts("127.0.0.1", self.port), "Postfix",
+                   self.folder / "mail.log")
+        return self
 
     def log(self):
         text = ""
@@ -165,15 +155,13 @@ smtputf8_enable = yes
         return smtp_ask.Session(self.port)
 
     def stop(self):
-        if self._process is None:
-            return
-        subprocess.run(["postfix", "-c", self.config, "stop"], capture_output=True)
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        if self._process is not None:
+            process, self._process = self._process, None
+            end(process)
+
+    def _setting(self, name):
+        return subprocess.run(["postconf", "-c", self.config, "-h", name], check=True,
+                              capture_output=True, text=True).stdout.strip()
 
     def __enter__(self):
         return self

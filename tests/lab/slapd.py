@@ -11,26 +11,20 @@ It runs in the foreground as a child of the caller; a second start() keeps datab
 """
 
 import shutil
-import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import make_ldif
+from addresses import claim_port
 from certificates import Authority
+from ldap_server import LdapServer
+from processes import accepts, spawn, wait_ready
 
 HERE = Path(__file__).resolve().parent
 
 
-def free_port(host="127.0.0.1"):
-    """A TCP port that nobody listens on now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
-
-
-class Slapd:
+class Slapd(LdapServer):
     suffix = make_ldif.SUFFIX
     admin_dn, admin_password = f"cn=admin,{suffix}", "admin-secret"
     reader_dn, reader_password = f"cn=reader,{suffix}", "reader-secret"
@@ -46,7 +40,7 @@ class Slapd:
         self.settings = settings
         self.session_log, self.syncprov, self.server_id = session_log, syncprov, server_id
         self.provider, self.replicating = provider, True
-        self.port, self.ldaps_port = free_port(host), free_port(host)
+        self.port, self.ldaps_port = claim_port(host), claim_port(host)
         self.uri = f"ldap://{host}:{self.port}"
         self.ldaps_uri = f"ldaps://{host}:{self.ldaps_port}"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +50,6 @@ class Slapd:
         self.password_file = str(self.folder / "reader-password")
         Path(self.password_file).touch(0o600)
         Path(self.password_file).write_text(self.reader_password + "\n")
-        self.process = None
 
     def start(self, objects=0, ldif="", seed=1):
         """Fills the database the first time (`objects` made-up entries, then `ldif`), starts the
@@ -67,38 +60,11 @@ class Slapd:
             database.mkdir(exist_ok=True)
             if not self.provider:
                 self._fill(objects, ldif, seed)
-        with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(
-                [_slapd(), "-h", f"{self.uri} {self.ldaps_uri}", "-f", self.folder / "slapd.conf",
-                 "-d", "0"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
-        self._wait()
+        log = self.folder / "log"
+        self.process = spawn([_slapd(), "-h", f"{self.uri} {self.ldaps_uri}",
+                              "-f", self.folder / "slapd.conf", "-d", "0"], log)
+        wait_ready(self.process, lambda: accepts(self.host, self.ldaps_port), "slapd", log)
         return self
-
-    def stop(self):
-        """SIGTERM, and waits."""
-        self._end(signal.SIGTERM)
-
-    def kill(self):
-        """SIGKILL: connections are cut, nothing is said."""
-        self._end(signal.SIGKILL)
-
-    def pause(self):
-        """SIGSTOP: connections stay, nobody answers."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    def add(self, ldif):
-        """LDIF records without changetype."""
-        self._ldapmodify(ldif, "-a")
-
-    def modify(self, ldif):
-        """LDIF change records."""
-        self._ldapmodify(ldif)
-
-    def delete(self, dn):
-        self._ldapmodify(f"dn: {dn}\nchangetype: delete\n")
 
     def make_anew(self, objects=0, ldif="", seed=1):
         """Another database with the same content, as after a disaster without a backup."""
@@ -108,10 +74,8 @@ class Slapd:
 
     def context_csns(self):
         """How far the database has come: the values of contextCSN."""
-        found = subprocess.run(["ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-H", self.uri,
-                                "-D", self.admin_dn, "-w", self.admin_password, "-s", "base",
-                                "-b", self.suffix, "contextCSN"], capture_output=True, text=True,
-                               check=False).stdout
+        found = self._tool("ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-s", "base",
+                           "-b", self.suffix, "contextCSN").stdout
         return sorted(line.split(": ")[1] for line in found.splitlines()
                       if line.startswith("contextCSN: "))
 
@@ -123,11 +87,8 @@ class Slapd:
                 raise RuntimeError(f"not replicated: {(self.folder / 'log').read_text()}")
             time.sleep(0.05)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
+    def _administrator(self):
+        return self.uri, self.admin_dn, self.admin_password, None
 
     def _configure(self, database):
         schemas = "\n".join(f"include /etc/ldap/schema/{name}.schema"
@@ -184,38 +145,6 @@ index mailNickname,proxyAddresses pres
             shutil.rmtree(self.folder / "db")
             raise RuntimeError(f"slapadd: {loaded.stderr}")
         path.unlink()
-
-    def _wait(self):
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            try:
-                socket.create_connection((self.host, self.ldaps_port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        self.kill()
-        raise RuntimeError(f"slapd does not start: {(self.folder / 'log').read_text()}")
-
-    def _end(self, number):
-        if self.process is None:
-            return
-        process, self.process = self.process, None
-        process.send_signal(signal.SIGCONT)
-        process.send_signal(number)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def _ldapmodify(self, ldif, *options):
-        done = subprocess.run(["ldapmodify", *options, "-x", "-H", self.uri, "-D", self.admin_dn,
-                               "-w", self.admin_password], input=ldif, capture_output=True,
-                              text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"ldapmodify: {done.stderr}")
 
 
 def _slapd(name="slapd"):

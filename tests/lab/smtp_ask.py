@@ -11,12 +11,12 @@ import sys
 
 
 class Session:
-    def __init__(self, port, host="127.0.0.1", timeout=30):
+    def __init__(self, port, host="127.0.0.1", timeout=30, smtputf8=False):
         self._socket = socket.create_connection((host, port), timeout=timeout)
         self._replies = self._socket.makefile("rb")
         self._expect(220, self._reply())
         self._expect(250, self.command("EHLO lab.example"))
-        self._expect(250, self.command("MAIL FROM:<>"))
+        self._expect(250, self.command("MAIL FROM:<>" + " SMTPUTF8" * smtputf8))
 
     def command(self, line):
         """(code, text) of the reply to one command."""

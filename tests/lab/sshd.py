@@ -12,19 +12,14 @@ import itertools
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
+from addresses import claim_port
+from processes import accepts, end, spawn, wait_ready
+
 KEY_TYPES = ("ed25519", "ecdsa", "rsa")
-
-
-def free_port(host="127.0.0.1"):
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
 
 
 class Account:
@@ -74,7 +69,7 @@ class Sshd:
         """`settings`: lines for sshd_config, before all others, so they win. `host_keys`: types
         that the server has. `command`: words to start sshd with, for example unshare."""
         self.folder = Path(folder)
-        self.host, self.port = host, free_port(host)
+        self.host, self.port = host, claim_port(host)
         self.settings, self.host_key_types, self.user = settings, host_keys, user
         self.command = list(command or [])
         self.process = None
@@ -136,19 +131,10 @@ UseDNS no
 MaxStartups 200
 LogLevel VERBOSE
 """)
-        with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(
-                [*self.command, "/usr/sbin/sshd", "-D", "-e", "-f", config],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        for _ in range(200):
-            if self.process.poll() is not None:
-                raise RuntimeError("sshd ended: " + self.log()[-2000:])
-            try:
-                with socket.create_connection((self.host, self.port), timeout=1):
-                    return self
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError("sshd does not listen")
+        log = self.folder / "log"
+        self.process = spawn([*self.command, "/usr/sbin/sshd", "-D", "-e", "-f", config], log)
+        wait_ready(self.process, lambda: accepts(self.host, self.port), "sshd", log)
+        return self
 
     def log(self):
         return (self.folder / "log").read_text(errors="replace")
@@ -173,16 +159,15 @@ LogLevel VERBOSE
         """Ends the server and every connection with all that it runs."""
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGCONT)
-        below = list(_descendants(self.process.pid))
-        self.process.terminate()
-        self.process.wait()
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGCONT)
+        below = list(_descendants(process.pid))  # each connection has a session of its own
+        end(process)
         for pid in below:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        self.process = None
 
     def __enter__(self):
         return self
