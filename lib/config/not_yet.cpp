@@ -36,8 +36,6 @@ constexpr std::array not_yet{
     NotYet{"targets[].format", "opensmtpd", "write format: postfix or list"},
     NotYet{"targets[].verify.smtp", anything, "remove the key"},
     NotYet{"rollout.canary", anything, "write canary: []"},
-    NotYet{"notify.command", anything, "remove the key"},
-    NotYet{"metrics_file", anything, "remove the key"},
 };
 
 bool refused(const Node& node, std::string_view value) {

@@ -9,6 +9,7 @@
 #include "push/push.hpp"
 #include "recipient/rules.hpp"
 #include "service/daemon.hpp"
+#include "service/program.hpp"
 #include "source/source.hpp"
 
 namespace rcptsync::service {
@@ -28,6 +29,12 @@ ExitCode run_check(const std::filesystem::path& config_file, std::ostream& out) 
     for (const auto& target : loaded.config.targets)
       for (const auto& what : push::check_target(target))
         add(target.line, "targets." + target.name, what);
+    if (const auto& notify = loaded.config.notify; !notify.command.empty())
+      if (auto runs = check_program(notify.command.front()); !runs)
+        add(notify.line, "notify.command", runs.error().message);
+    if (const std::filesystem::path file = loaded.config.metrics_file;
+        !file.empty() && !std::filesystem::is_directory(file.parent_path()))
+      add(0, "metrics_file", fmt::format("there is no folder {}", file.parent_path().native()));
   }
   bool wrong = false;
   for (const auto& fault : loaded.faults) {

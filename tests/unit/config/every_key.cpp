@@ -29,7 +29,8 @@ guard: {max_removals: 4294967296, max_removal_percent: 2.5, min_recipients: 7, c
 removal: {answer: defer}
 rollout: {wait: 5m, parallel: 2}
 history: {keep: 5, age: 30d}
-notify: {failing_polls: 9, behind: 1h}
+notify: {command: /bin/alert "a b", failing_polls: 9, behind: 1h}
+metrics_file: m.prom
 stop_timeout: 1h
 )");
   CHECK(faults_in(loaded) ==
@@ -77,6 +78,8 @@ stop_timeout: 1h
   CHECK(config.rollout.parallel == 2);
   CHECK(config.history.keep == 5);
   CHECK(config.history.age == Seconds{30 * 86400});
+  CHECK(config.notify.command == Lines{"/bin/alert", "a b"});
+  CHECK(config.metrics_file == "/etc/rcptsync/m.prom");
   CHECK(config.notify.failing_polls == 9);
   CHECK(config.notify.behind == Seconds{3600});
   CHECK(config.stop_timeout == Seconds{3600});
@@ -191,8 +194,6 @@ targets:
 - {name: a, host: a, mode: receive}
 - {name: b, host: b, format: exim, verify: {smtp: "[::1]:26"}}
 rollout: {canary: [a]}
-notify: {command: /bin/alert}
-metrics_file: m.prom
 )");
   CHECK(faults_in(loaded) ==
         Lines{"15: removal.grace: grace is not in this version yet; write grace: 0s",
@@ -200,9 +201,7 @@ metrics_file: m.prom
               "18: targets[1].format: format: exim is not in this version yet; write format: "
               "postfix or list",
               "18: targets[1].verify.smtp: smtp is not in this version yet; remove the key",
-              "19: rollout.canary: canary is not in this version yet; write canary: []",
-              "20: notify.command: command is not in this version yet; remove the key",
-              "21: metrics_file: metrics_file is not in this version yet; remove the key"});
+              "19: rollout.canary: canary is not in this version yet; write canary: []"});
   const auto& config = loaded.config;
   const auto& dns = std::get<LdapSource>(config.sources.at(3).details);
   CHECK(dns.domain == "corp.example.com");
@@ -218,8 +217,6 @@ metrics_file: m.prom
   CHECK(config.targets.at(1).verify.smtp_host == "::1");
   CHECK(config.targets.at(1).verify.smtp_port == 26);
   CHECK(config.rollout.canary == Lines{"a"});
-  CHECK(config.notify.command == Lines{"/bin/alert"});
-  CHECK(config.metrics_file == "/etc/rcptsync/m.prom");
 }
 
 TEST_CASE("every key of a source that reads files is read") {
