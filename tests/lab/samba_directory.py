@@ -158,11 +158,15 @@ isMemberOfPartialAttributeSet: TRUE
     may_contain = "".join(f"mayContain: {display}\n" for _, display, *_ in ATTRIBUTES)
     directory.modify_ldif(f"dn: CN=Mail-Recipient,{schema}\nchangetype: modify\n"
                           f"add: mayContain\n{may_contain}")
-    directory.add_ldif(f"""\
-dn: CN=ms-Exch-Public-Folder,{schema}
+    for name, display_name, number in (
+            ("ms-Exch-Public-Folder", "publicFolder", "1.2.840.113556.1.3.15"),
+            ("ms-Exch-Dynamic-Distribution-List", "msExchDynamicDistributionList",
+             "1.2.840.113556.1.5.7000.62.12006")):
+        directory.add_ldif(f"""\
+dn: CN={name},{schema}
 objectClass: classSchema
-lDAPDisplayName: publicFolder
-governsID: 1.2.840.113556.1.3.15
+lDAPDisplayName: {display_name}
+governsID: {number}
 subClassOf: top
 rDNAttID: cn
 objectClassCategory: 1
@@ -171,22 +175,7 @@ mayContain: mail
 defaultSecurityDescriptor: D:(A;;RPLCLORC;;;AU)
 possSuperiors: organizationalUnit
 possSuperiors: container
-defaultObjectCategory: CN=ms-Exch-Public-Folder,{schema}
-""")
-    directory.add_ldif(f"""\
-dn: CN=ms-Exch-Dynamic-Distribution-List,{schema}
-objectClass: classSchema
-lDAPDisplayName: msExchDynamicDistributionList
-governsID: 1.2.840.113556.1.5.7000.62.12006
-subClassOf: top
-rDNAttID: cn
-objectClassCategory: 1
-auxiliaryClass: mailRecipient
-mayContain: mail
-defaultSecurityDescriptor: D:(A;;RPLCLORC;;;AU)
-possSuperiors: organizationalUnit
-possSuperiors: container
-defaultObjectCategory: CN=ms-Exch-Dynamic-Distribution-List,{schema}
+defaultObjectCategory: CN={name},{schema}
 """)
     directory.set_schema_update_now()
 
