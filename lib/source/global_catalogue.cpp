@@ -53,8 +53,11 @@ std::vector<Need> needs_of(const config::LdapSource& settings) {
   return needs;
 }
 
-/// Attribute (name and OID, in lower case) → whether the catalogue holds it.
-using Membership = std::map<std::string, bool, std::less<>>;
+struct Membership {
+  /// Attribute (name and OID, in lower case) → whether the catalogue holds it.
+  std::map<std::string, bool, std::less<>> held;
+  bool shows_the_mark = false;  ///< of the witness, which has it for certain
+};
 
 std::string schema_filter(const std::vector<Need>& needs) {
   std::string filter =
@@ -79,22 +82,24 @@ Result<Membership> read_membership(LdapConnection& connection, const config::Lda
   Membership membership;
   const auto take = [&](LDAPMessage* message) -> Result<> {
     std::string name, oid;
-    bool member = false;
+    bool marked = false;
+    bool always = false;
     const auto visited = visit_values(
         connection.handle(), message, [&](std::string_view attribute, std::string_view value) {
           if (ascii_equal(attribute, "lDAPDisplayName")) name = ascii_lower(value);
           if (ascii_equal(attribute, "attributeID")) oid = value;
           if (ascii_equal(attribute, "isMemberOfPartialAttributeSet") && value == "TRUE")
-            member = true;
+            marked = true;
           std::int64_t flags = 0;
           if (ascii_equal(attribute, "systemFlags") &&
               std::from_chars(value.data(), value.data() + value.size(), flags).ec == std::errc{} &&
               (static_cast<std::uint32_t>(flags) & always_member) != 0)
-            member = true;
+            always = true;
         });
     if (!visited) return visited.error();
-    if (!name.empty()) membership[name] = member;
-    if (!oid.empty()) membership[oid] = member;
+    if (!name.empty()) membership.held[name] = marked || always;
+    if (!oid.empty()) membership.held[oid] = marked || always;
+    if (name == witness && marked) membership.shows_the_mark = true;
     return {};
   };
   const auto end = searcher.run({.base = root->schema_context,
@@ -106,11 +111,6 @@ Result<Membership> read_membership(LdapConnection& connection, const config::Lda
   if (end->status.code != LDAP_SUCCESS)
     return explain_search(end->status, root->schema_context, settings);
   return membership;
-}
-
-bool shows_the_mark(const Membership& membership) {
-  const auto found = membership.find(witness);
-  return found != membership.end() && found->second;
 }
 
 /// The port of the same controller at which it answers for its own domain, with every attribute.
@@ -126,9 +126,9 @@ config::Server beside(const config::Server& catalogue) {
 
 Result<> judge(const std::vector<Need>& needs, const Membership& membership) {
   for (const auto& need : needs) {
-    const auto found = membership.find(need.attribute);
+    const auto found = membership.held.find(need.attribute);
     // What the schema does not know no object of the forest can have.
-    if (found == membership.end() || found->second) continue;
+    if (found == membership.held.end() || found->second) continue;
     return Error{
         Errc::not_found,
         fmt::format(
@@ -148,7 +148,7 @@ Result<> check_global_catalogue(LdapConnection& connection, const config::LdapSo
   const auto needs = needs_of(settings);
   auto membership = read_membership(connection, settings, needs);
   if (!membership) return membership.error();
-  if (shows_the_mark(*membership)) return judge(needs, *membership);
+  if (membership->shows_the_mark) return judge(needs, *membership);
 
   const auto server = beside(connection.server());
   const auto unknown = [&](const Error& why) {
@@ -162,7 +162,7 @@ Result<> check_global_catalogue(LdapConnection& connection, const config::LdapSo
   if (!other) return unknown(other.error());
   membership = read_membership(**other, settings, needs);
   if (!membership) return unknown(membership.error());
-  if (!shows_the_mark(*membership))
+  if (!membership->shows_the_mark)
     return unknown({Errc::permission, "the account may not read isMemberOfPartialAttributeSet"});
   return judge(needs, *membership);
 }

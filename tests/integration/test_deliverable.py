@@ -3,12 +3,15 @@ and values nobody should believe, there and on slapd."""
 
 import base64
 import shutil
+import socket
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
 import source_read
 from active_directory import ActiveDirectory
+from addresses import claim_address
 from samba_directory import HOSTILE, HOSTILE_DN, KINDS, NAMESAKES, SYSTEM
 from slapd import Slapd
 
@@ -94,6 +97,88 @@ class Deliverable(unittest.TestCase):
         self.domain.stop()
         self.domain.offline("mark", attribute, value)
         self.domain.start()
+
+
+class Blind:
+    """A relay to a global catalogue that does not show which attributes it holds, as Microsoft's may: Samba shows them
+    all. Without encryption, so it can put another name of the same length over the mark."""
+
+    MARK, OTHER = b"isMemberOfPartialAttributeSet", b"isNotTheMarkThatYouLookedFor!"
+
+    def __init__(self, address, port, upstream):
+        self._upstream = (upstream, port)
+        self._listener = socket.create_server((address, port))
+        self.clients = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.clients += 1
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        with client, socket.create_connection(self._upstream) as server:
+            upwards = threading.Thread(target=self._pump, args=(client, server, False), daemon=True)
+            upwards.start()
+            self._pump(server, client, self._upstream[1] == 3268)
+            upwards.join()
+
+    def _pump(self, source, sink, blind):
+        try:
+            # Its answers about the schema are far smaller than this.
+            while data := source.recv(1 << 20):
+                sink.sendall(data.replace(self.MARK, self.OTHER) if blind else data)
+        except OSError:
+            pass
+        for one in (source, sink):
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self._listener.close()
+
+
+class BlindCatalogue(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="rcptsync-dl-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.domain = ActiveDirectory(cls.folder / "ad", strong_auth=False).start(objects=20, values=30)
+        cls.addClassCleanup(cls.domain.stop)
+        cls.address = claim_address("127.0.10", 389)
+        cls.catalogue = Blind(cls.address, 3268, cls.domain.address)
+        cls.addClassCleanup(cls.catalogue.close)
+
+    def read(self):
+        return source_read.read(f"ldap://{self.address}:3268", plaintext=True, user=self.domain.reader, base=[""],
+                                password_file=self.domain.password_file)
+
+    def test_the_schema_is_read_at_the_other_port(self):
+        answer = self.read()
+        self.assertFalse(answer.complete)
+        self.assertEqual(answer.code, "unreachable")
+        self.assertIn(f"at ldap://{self.address}:389 the schema cannot be read", answer.message)
+
+        beside = Blind(self.address, 389, self.domain.address)
+        self.addCleanup(beside.close)
+        answer = self.read()
+        self.assertFalse(answer.complete)
+        self.assertIn("does not hold proxyAddresses", answer.message)
+        self.assertEqual(beside.clients, 1)
+
+        self.domain.stop()
+        self.domain.offline("mark", "proxyAddresses", "TRUE")
+        self.domain.start()
+        answer = self.read()
+        self.assertTrue(answer.complete, answer.message)
+        self.assertEqual(beside.clients, 2)
+        self.assertGreater(len(answer.objects), 20)
 
 
 class HostileValues(unittest.TestCase):
