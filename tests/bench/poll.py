@@ -16,7 +16,8 @@ FILTER = "(|(proxyAddresses=*)(mail=*))"
 ATTRIBUTES = ("objectClass", "objectGUID", "entryUUID", "msExchRequireAuthToSendTo", "proxyAddresses", "mail")
 
 
-def source(directory, plaintext):
+def source(directory, plaintext=False):
+    """The source for a slapd whose every poll is a full read."""
     more = {"servers": [directory.uri], "start_tls": False, "allow_plaintext": True} if plaintext else {}
     # What is compared is a read of everything; the directory could say what changed.
     return ldap_source(directory, filter=FILTER, read_timeout="10m", incremental="off", **more)
@@ -28,9 +29,8 @@ class PollingDaemon:
     A target would have its share in the figures, and an unchanged poll opens no push anyway.
     """
 
-    def __init__(self, folder, programs, directory, plaintext=False):
-        self._daemon = Daemon(folder, programs, [source(directory, plaintext)], [],
-                              schedule={"poll": "7d", "jitter": "0%"})
+    def __init__(self, folder, programs, a_source):
+        self._daemon = Daemon(folder, programs, [a_source], [], schedule={"poll": "7d", "jitter": "0%"})
         self._read = self._daemon.log.stat().st_size if self._daemon.log.exists() else 0
 
     def __enter__(self):
