@@ -18,6 +18,7 @@
 #include "store/files.hpp"
 #include "store/lmdb_store.hpp"
 #include "store/pages.hpp"
+#include "store/upgrade.hpp"
 
 namespace rcptsync::store {
 namespace {
@@ -64,13 +65,9 @@ Error state_is_missing(const Files& files) {
                       files.marker.native())};
 }
 
-std::string format_record() {
-  return std::string(format_magic) + std::string(Key{}.u32(schema_number).view());
-}
-
-/// Errc::foreign unless the file is a state of the schema that this program knows. Needs nothing
-/// but the table `meta`, and leaves its handle in `database`.
-Result<> check_format(Database& database, MDB_txn* transaction) {
+/// The schema of the file, 1 or the present one. Errc::foreign unless it is a state of ours. Needs
+/// nothing but the table `meta`, and leaves its handle in `database`.
+Result<std::uint64_t> schema_of(Database& database, MDB_txn* transaction) {
   const auto& file = database.file.native();
   const auto foreign = [&] {
     return Error{Errc::foreign,
@@ -98,11 +95,11 @@ Result<> check_format(Database& database, MDB_txn* transaction) {
                              "written by a newer rcptsync; install that again, or restore a backup "
                              "from before the upgrade",
                              file, schema, schema_number)};
-  if (schema < schema_number)
+  if (schema == 0)
     return Error{Errc::damaged, fmt::format("{} has schema {}, which never was; restore it from a "
                                             "backup",
                                             file, schema)};
-  return {};
+  return schema;
 }
 
 /// Makes an empty state under another name and puts it into its place.
@@ -206,8 +203,10 @@ std::uint64_t size_of(const std::filesystem::path& file) {
   return ::stat(file.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
-/// Opens data.mdb and proves that it is a whole state of ours.
-Result<Database> open_database(const Files& files, unsigned flags, std::uint64_t map_size) {
+/// Opens data.mdb and proves that it is a whole state of ours. One of an older schema is brought to
+/// the present one by the owner, in a map that may grow to `max_map`.
+Result<Database> open_database(const Files& files, unsigned flags, std::uint64_t map_size,
+                               std::uint64_t max_map) {
   if (auto checked = check_before_opening(files); !checked) return checked.error();
   auto environment = open_environment(files, flags, map_size);
   if (!environment) return environment.error();
@@ -245,7 +244,14 @@ Result<Database> open_database(const Files& files, unsigned flags, std::uint64_t
   // check does not know.
   if (auto checked = check_pages(fd, files.data, txnid, PageCheck::catalogue); !checked)
     return checked.error();
-  if (auto checked = check_format(database, begun); !checked) return checked.error();
+  const auto schema = schema_of(database, begun);
+  if (!schema) return schema.error();
+  if (*schema < schema_number && !is_owner)
+    return Error{
+        Errc::foreign,
+        fmt::format("{} has schema {}: it was written by an older rcptsync; start rcptsyncd "
+                    "once, which brings it to schema {}",
+                    files.data.native(), *schema, schema_number)};
   // LMDB does not write pages that were freed in the transaction that took them, so the file of a
   // whole state may end before its last page. Only the full check can tell; a reader avoids it.
   MDB_stat shape{};
@@ -254,6 +260,13 @@ Result<Database> open_database(const Files& files, unsigned flags, std::uint64_t
   if (is_owner || ends_early)
     if (auto checked = check_pages(fd, files.data, txnid, PageCheck::full); !checked)
       return checked.error();
+  if (*schema < schema_number) {
+    transaction.reset();
+    if (auto upgraded = upgrade_from_schema_1(database, max_map); !upgraded)
+      return upgraded.error();
+    database.environment.reset();
+    return open_database(files, flags, map_size, max_map);
+  }
   if (auto opened = open_tables(database, begun, 0); !opened) return opened.error();
   // The handles outlive a transaction only if it is committed.
   code = mdb_txn_commit(transaction.release());
@@ -328,7 +341,7 @@ Result<std::unique_ptr<Store>> open_owner(const std::filesystem::path& folder,
   // Room for twice of what is there, so that most starts never grow the map.
   const auto map_size =
       std::min(std::max(options.initial_map, 2 * size_of(files.data)), options.max_map);
-  auto database = open_database(files, 0, map_size);
+  auto database = open_database(files, 0, map_size, options.max_map);
   if (!database) return database.error();
   auto store = std::make_unique<LmdbStore>(LmdbStore::Locks{std::move(*claim), std::move(*lock)},
                                            std::move(*database), 0, options.max_map);
@@ -370,7 +383,7 @@ Result<std::unique_ptr<Store>> open_reader(const std::filesystem::path& folder) 
   }
   const unsigned flags = MDB_RDONLY | (unseen ? MDB_NOLOCK : 0U);
   auto database =
-      open_database(files, flags, std::max<std::uint64_t>(size_of(files.data), 1 << 20));
+      open_database(files, flags, std::max<std::uint64_t>(size_of(files.data), 1 << 20), 0);
   if (!database) return database.error();
   return std::make_unique<LmdbStore>(LmdbStore::Locks{std::move(*claim), std::move(unseen)},
                                      std::move(*database), flags, 0);

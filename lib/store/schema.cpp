@@ -29,6 +29,10 @@ Result<> check_object_key(std::string_view key) {
 
 }  // namespace
 
+std::string format_record() {
+  return std::string(format_magic).append(Key{}.u32(schema_number).view());
+}
+
 Key& Key::text(std::string_view bytes) {
   assert(size_ + bytes.size() <= bytes_.size());
   std::memcpy(bytes_.data() + size_, bytes.data(), bytes.size());

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/result.hpp"
@@ -54,6 +55,9 @@ inline constexpr std::size_t max_name = 255;
 inline constexpr std::size_t max_object_key = 128;
 /// Octets of one stored record. Far above what a directory has, far below LMDB's 4 GiB.
 inline constexpr std::size_t max_record = 64UL << 20;
+
+/// What stands under format_key in a state of this schema.
+std::string format_record();
 
 /// A key under construction: bytes in place, no allocation.
 class Key {

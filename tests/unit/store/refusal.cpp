@@ -117,6 +117,10 @@ TEST_CASE("a state of a later schema is refused") {
   check_refused(folder, Errc::foreign, "newer rcptsync");
   set_format(folder, std::string("rcptsync\0\0\0\0", 12));
   check_refused(folder, Errc::damaged, "schema 0");
+  // What says so, but has the records of schema 2.
+  set_format(folder, std::string("rcptsync\0\0\0\1", 12));
+  CHECK(open_owner(folder.path).error().code == Errc::damaged);
+  CHECK(open_reader(folder.path).error().code == Errc::foreign);
   set_format(folder, std::string("rcptsync\0\0\0\2", 12));
   CHECK(open_owner(folder.path));
 }
