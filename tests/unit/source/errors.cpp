@@ -76,7 +76,8 @@ TEST_CASE("each method's refusal says what that method needs") {
   CHECK(has(ticket, "svc@CORP.EXAMPLE"));
   // No password that would be counted; another server may take the same ticket.
   CHECK(ticket.code == Errc::permission);
-  const auto disabled = "80090308: LdapErr: DSID-0C090439, AcceptSecurityContext error, data 533, v";
+  const auto disabled =
+      "80090308: LdapErr: DSID-0C090439, AcceptSecurityContext error, data 533, v";
   CHECK(explain_bind({LDAP_INVALID_CREDENTIALS, disabled, ""}, bind, true).code ==
         Errc::credentials);
   bind.method = config::BindMethod::external;
