@@ -25,6 +25,28 @@ constexpr int thinned = 5;
 constexpr int thinned = 1;
 #endif
 
+// Records in the tables that cycles alone leave empty.
+Result<bool> put_marks(Store& store) {
+  return store.write([](Transaction& transaction) -> Result<bool> {
+    TargetRecord target;
+    target.name = "mx1";
+    REQUIRE(transaction.put_target(target));
+    REQUIRE(transaction.put_refusal({sha256("set"), WallTime{}, "root", 30}));
+    std::vector<std::string> losses;
+    for (int i = 0; i < 60; ++i) {
+      const auto address = fmt::format("user{:08}@example.com", i);
+      REQUIRE(transaction.put_held(address, {"550 gone", i % 2 == 0}));
+      REQUIRE(transaction.put_refused(address, sha256("set")));
+      REQUIRE(transaction.put_grace(address, WallTime{}));
+      REQUIRE(transaction.put_pending({Operation::removed, address, "", "450", 1, {}}));
+      REQUIRE(transaction.put_mention(address, 1, "key"));
+      losses.push_back(address);
+    }
+    REQUIRE(transaction.put_losses("mx1", losses));
+    return true;
+  });
+}
+
 // A state with all kinds of pages, and what its last two commits have in them.
 struct Sample {
   Folder folder;
@@ -34,6 +56,7 @@ struct Sample {
   Sample() {
     auto store = open_owner(folder.path).value();
     REQUIRE(fill(*store, 400).value());
+    REQUIRE(put_marks(*store).value());
     SeededRandom random(1);
     for (int i = 0; i < 12; ++i) {
       REQUIRE(advance(*store, random, 150).value());

@@ -114,6 +114,121 @@ TEST_CASE("put replaces, erase forgets, and what is not there can be erased") {
               .value());
 }
 
+TEST_CASE("what an operator and a pin leave behind is found by address, and in order") {
+  Folder folder;
+  auto store = open(folder);
+  const WallTime when = WallTime(std::chrono::seconds(1700000000));
+  const Refusal refusal{sha256("b"), when, "root", 2};
+  const Change waits{Operation::changed, "a@x", "550 no", "450 later", 7, group};
+  REQUIRE(store
+              ->write([&](Transaction& transaction) -> Result<bool> {
+                for (const auto* address : {"b@x", "a@x", "c@x"}) {
+                  REQUIRE(transaction.put_held(address, {address, true}));
+                  REQUIRE(transaction.put_refused(address, sha256(address)));
+                  REQUIRE(transaction.put_grace(address, when));
+                }
+                REQUIRE(transaction.put_refusal(refusal));
+                REQUIRE(transaction.put_refusal({sha256("a"), when, "", 0}));
+                REQUIRE(transaction.put_pending({Operation::removed, "b@x", "", "550", 1, user}));
+                REQUIRE(transaction.put_pending(waits));
+                REQUIRE(transaction.erase_held("b@x"));
+                REQUIRE(transaction.erase_refused("b@x"));
+                REQUIRE(transaction.erase_grace("b@x"));
+                REQUIRE(transaction.erase_pending("b@x"));
+                REQUIRE(transaction.erase_refusal(sha256("a")));
+                return true;
+              })
+              .value());
+  REQUIRE(store
+              ->write([&](Transaction& transaction) -> Result<bool> {
+                CHECK(transaction.held("a@x").value() == HeldRecord{"a@x", true});
+                CHECK_FALSE(transaction.held("b@x").value());
+                CHECK(transaction.refused("c@x").value() == sha256("c@x"));
+                CHECK_FALSE(transaction.refused("b@x").value());
+                CHECK(transaction.grace("a@x").value() == when);
+                CHECK_FALSE(transaction.grace("b@x").value());
+                CHECK(transaction.refusals().value() == std::vector<Refusal>{refusal});
+                std::string seen;
+                REQUIRE(
+                    transaction.each_refused([&](std::string_view address, const Digest& digest) {
+                      CHECK(digest == sha256(address));
+                      seen += address;
+                      return true;
+                    }));
+                REQUIRE(transaction.each_grace([&](std::string_view address, WallTime gone) {
+                  CHECK(gone == when);
+                  seen += address;
+                  return true;
+                }));
+                REQUIRE(transaction.each_pending([&](const Change& change) {
+                  CHECK(change == waits);
+                  seen += change.address;
+                  return true;
+                }));
+                CHECK(seen == "a@xc@xa@xc@xa@x");
+                REQUIRE(transaction.clear_pending());
+                REQUIRE(transaction.each_pending([&](const Change&) {
+                  FAIL("nothing is pending");
+                  return true;
+                }));
+                return true;
+              })
+              .value());
+}
+
+TEST_CASE("what the rules drop is found by its address, and not by one that begins with it") {
+  Folder folder;
+  auto store = open(folder);
+  using Mentions = std::vector<std::pair<SourceId, std::string>>;
+  REQUIRE(
+      store
+          ->write([&](Transaction& transaction) -> Result<bool> {
+            REQUIRE(transaction.put_mention("a@x", 300, "k"));
+            REQUIRE(transaction.put_mention("a@x", 2, "z"));
+            REQUIRE(transaction.put_mention("a@x", 2, "b"));
+            REQUIRE(transaction.put_mention("a@xx", 1, "k"));
+            CHECK(transaction.mentions("a@x").value() == Mentions{{2, "b"}, {2, "z"}, {300, "k"}});
+            REQUIRE(transaction.erase_mention("a@x", 2, "b"));
+            CHECK(transaction.mentions("a@x").value() == Mentions{{2, "z"}, {300, "k"}});
+            CHECK(transaction.mentions("a@").value().empty());
+            return true;
+          })
+          .value());
+}
+
+TEST_CASE("the losses of a target are its own, and each put replaces them") {
+  Folder folder;
+  auto store = open(folder);
+  const std::string longest(255, 'm');
+  const auto losses = [](View& view, std::string_view target) {
+    std::vector<std::string> all;
+    REQUIRE(view.each_loss(target, [&](std::string_view address) {
+      all.emplace_back(address);
+      return true;
+    }));
+    return all;
+  };
+  using Addresses = std::vector<std::string>;
+  REQUIRE(store
+              ->write([&](Transaction& transaction) -> Result<bool> {
+                REQUIRE(transaction.put_losses("mx1", Addresses{"b@x", "a@x"}));
+                REQUIRE(transaction.put_losses("mx10", Addresses{"c@x"}));
+                REQUIRE(transaction.put_losses("mx", Addresses{"d@x"}));
+                REQUIRE(transaction.put_losses(longest, Addresses{longest}));
+                CHECK(losses(transaction, "mx1") == Addresses{"a@x", "b@x"});
+                REQUIRE(transaction.put_losses("mx1", Addresses{"e@x"}));
+                CHECK(losses(transaction, "mx1") == Addresses{"e@x"});
+                REQUIRE(transaction.put_losses("mx1", {}));
+                CHECK(losses(transaction, "mx1").empty());
+                CHECK(losses(transaction, "mx10") == Addresses{"c@x"});
+                CHECK(losses(transaction, "mx") == Addresses{"d@x"});
+                CHECK(losses(transaction, longest) == Addresses{longest});
+                CHECK(transaction.put_losses("", {}).error().code == Errc::invalid);
+                return true;
+              })
+              .value());
+}
+
 TEST_CASE("objects belong to their source and come in the order of their keys") {
   Folder folder;
   auto store = open(folder);
