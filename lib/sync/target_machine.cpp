@@ -89,6 +89,11 @@ TargetMachine::Action TargetMachine::desire(Desired desired, SteadyTime /*now*/)
   return start(desired);
 }
 
+TargetMachine::Action TargetMachine::hurry(SteadyTime /*now*/) {
+  if (!enabled_ || pushing_ || !wanted_) return {};
+  return start(pending_.value_or(Desired{.generation = *wanted_, .force = false}));
+}
+
 TargetMachine::Action TargetMachine::succeeded(std::uint64_t generation, SteadyTime /*now*/) {
   if (!pushing_) return {};
   pushing_ = false;

@@ -56,6 +56,9 @@ class TargetMachine {
   /// keeps the remembered failures. Nothing starts if the target holds that generation already and
   /// `force` is false.
   Action desire(Desired desired, SteadyTime now);
+  /// An operator asks for a push now: a pause or a hold ends, and a target that is believed to hold
+  /// the generation is looked at. Nothing before the first desire(), or while a push runs.
+  Action hurry(SteadyTime now);
   /// The push that ran ended well: the target holds that generation.
   Action succeeded(std::uint64_t generation, SteadyTime now);
   Action failed(SteadyTime now);
