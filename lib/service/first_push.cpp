@@ -32,7 +32,7 @@ FirstPush judge_first_push(const config::Config& config, config::Format format,
   for (const auto& address : held) {
     const std::string domain(recipient::domain_of(address));
     auto& count = counts[domain];
-    count.domain = domain;
+    count.name = domain;
     ++count.accepted;
     if (contains(wanted, address) || contains(wanted, "@" + domain)) continue;
     ++count.removals;
