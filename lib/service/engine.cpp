@@ -14,6 +14,7 @@
 #include "base/escape.hpp"
 #include "base/plural.hpp"
 #include "service/offload.hpp"
+#include "service/order_events.hpp"
 
 namespace rcptsync::service {
 
@@ -153,7 +154,8 @@ ReadOrder Engine::order_for(std::size_t index, const CycleRequest& request) cons
 asio::awaitable<std::shared_ptr<Engine::Reads>> Engine::read_sources(const CycleRequest& request,
                                                                      std::stop_token stop) {
   auto reads = std::make_shared<Reads>(io_, reader_->size());
-  for (std::size_t index = 0; index < reader_->size(); ++index) {
+  const auto sources = request.occasion == Occasion::order ? 0 : reader_->size();
+  for (std::size_t index = 0; index < sources; ++index) {
     if (request.occasion == Occasion::ring &&
         !request.sources.contains(reader_->source(index).name))
       continue;
@@ -178,16 +180,20 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
   const auto began_wall = system_clock().wall();
   CycleOutcome outcome;
   auto reads = co_await read_sources(request, stop);
-  if (stop.stop_requested()) co_return outcome;
+  outcome.stopped = stop.stop_requested();
+  if (outcome.stopped) co_return outcome;
   outcome.sources_failed = note_reads(*reads);
-  if (request.occasion != Occasion::ring) reporter_.polled(runtime_);
+  const bool every_source =
+      request.occasion == Occasion::poll || request.occasion == Occasion::resync;
+  if (every_source) reporter_.polled(runtime_);
 
   CycleInput input;
   input.rules = &*rules_;
   input.config = config_.get();
   input.cause = request.cause;
   input.now = system_clock().wall();
-  input.additions_only = request.occasion == Occasion::ring;
+  input.additions_only = !every_source;
+  input.orders = std::move(request.orders);
   for (std::size_t i = 0; i < reader_->size(); ++i) {
     input.sources.push_back(reader_->input(i, reads->of(i)));
     // A second look so soon after the first would see what that saw.
@@ -213,6 +219,7 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
     save();
     co_return outcome;
   }
+  outcome.committed = true;
   note_committed(*reads, *report, began_wall);
   note_rings(request, *reads, true);
   const auto duration =
@@ -226,6 +233,7 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
                   "the digest of the new table is not noted, the next cycle tries again: " +
                       digest.error().message});
   }
+  tell_orders(sink_, input.orders, report->orders);
   tell(*report, request.cause, duration);
   last_ = {report->current, report->accepted, report->hold ? report->hold->removed : 0,
            report->hold.has_value()};
@@ -244,6 +252,7 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
 
 // What rang and could not be read, or not be committed, rings again.
 void Engine::note_rings(const CycleRequest& request, const Reads& reads, bool committed) {
+  if (request.occasion == Occasion::order) return;
   if (request.occasion != Occasion::ring) {
     resting_.clear();
     return;
@@ -330,9 +339,9 @@ bool Engine::note_reads(const Reads& reads) {
 void Engine::tell_missed(std::size_t index, const SourceRead& read) {
   const auto& name = reader_->source(index).name;
   const auto names = name_missed(index, read);
-  const auto why = fmt::format("incremental reads missed {}: {}{}",
-                               counted(read.missed.size(), "object"), fmt::join(names, "; "),
-                               read.missed.size() > names.size() ? "; …" : "");
+  const auto why =
+      fmt::format("incremental reads missed {}: {}{}", counted(read.missed.size(), "object"),
+                  fmt::join(names, "; "), read.missed.size() > names.size() ? "; …" : "");
   auto event =
       failure(EventKind::diagnostic,
               fmt::format("source {}: {}. The full read counts. Until the cause is found, "
@@ -386,12 +395,13 @@ void Engine::tell(const CycleReport& report, store::Cause cause,
     event.total = report.accepted;
     event.digest = report.hold->digest.hex();
     event.error = report.hold->reason;
-    event.message = report.current == 0
-                        ? fmt::format("the first table is held: {}", report.hold->reason)
-                        : fmt::format("{} {} accepted: {}", counted(report.hold->removed, "removal"),
-                                      plural(report.hold->removed, "is held, this address stays",
-                                             "are held, these addresses stay"),
-                                      report.hold->reason);
+    event.message =
+        report.current == 0
+            ? fmt::format("the first table is held: {}", report.hold->reason)
+            : fmt::format("{} {} accepted: {}", counted(report.hold->removed, "removal"),
+                          plural(report.hold->removed, "is held, this address stays",
+                                 "are held, these addresses stay"),
+                          report.hold->reason);
     sink_.emit(event);
   }
   if (report.hold_ended)

@@ -18,6 +18,7 @@
 #include "service/commit.hpp"
 #include "service/doorbells.hpp"
 #include "service/fleet.hpp"
+#include "service/orders.hpp"
 #include "service/read_plan.hpp"
 #include "service/reader.hpp"
 #include "service/reporter.hpp"
@@ -31,10 +32,13 @@ struct CycleRequest {
   Occasion occasion = Occasion::poll;
   bool force = false;             ///< push to every target even if nothing changed
   std::set<std::string> sources;  ///< for a ring: those that rang, the others are not read
+  std::vector<Order> orders;      ///< as CycleInput::orders
 };
 
 struct CycleOutcome {
   bool sources_failed = false;  ///< at least one, or the state could not be written
+  bool stopped = false;         ///< `stop` came before all was read: nothing was done
+  bool committed = false;       ///< the state could be written, if there was something to write
   CycleReport report;
 };
 

@@ -45,6 +45,7 @@ Fleet::Fleet(asio::io_context& io, asio::thread_pool& worker, store::Store& stor
       changed_(std::move(changed)),
       tables_(store),
       idle_(io, asio::steady_timer::time_point::max()),
+      ended_(io, asio::steady_timer::time_point::max()),
       patience_(io) {}
 
 Result<> Fleet::configure(std::shared_ptr<const config::Config> config,
@@ -179,6 +180,7 @@ void Fleet::start_queued() {
       start_queued();
       if (running_ == 0 && queue_.empty()) made_ahead_.reset();
       idle_.cancel();
+      ended_.cancel();
       if (active_.empty()) patience_.cancel();
     };
     asio::co_spawn(io_, carry_out(run, desired),
@@ -217,6 +219,7 @@ asio::awaitable<void> Fleet::carry_out(RunPtr run, TargetMachine::Desired desire
     record.last_error.clear();
     record.judged = true;
     record.hold.reset();
+    record.approved = Digest{};
   }
   record.attempts = run->machine.attempts();
   tell(*run, outcome, tables.get(),
@@ -258,6 +261,8 @@ asio::awaitable<Result<push::Outcome>> Fleet::push_tables(
       auto first =
           judge_first_push(*run.config, run.target->format, present, files.recipients.bytes);
       if (first.verdict.action == sync::GuardVerdict::Action::publish) return {};
+      // An approval is of exactly these losses.
+      if (first.verdict.digest == run.record.approved) return {};
       std::string reasons;
       for (const auto& reason : first.verdict.reasons)
         reasons += (reasons.empty() ? "" : "; ") + reason;
@@ -362,6 +367,67 @@ void Fleet::tell(const Run& run, const Result<push::Outcome>& outcome, const Tar
   sink_.emit(event);
 }
 
+// ---- orders
+// --------------------------------------------------------------------------------------------------
+
+std::set<std::string> Fleet::hurry(const std::vector<std::string>& names) {
+  using sync::TargetState;
+  std::set<std::string> hurried;
+  for (const auto& [name, run] : runs_) {
+    const auto state = run->machine.state();
+    const bool meant = names.empty() ? state != TargetState::current
+                                     : std::find(names.begin(), names.end(), name) != names.end();
+    if (!meant || state == TargetState::disabled || stopping_) continue;
+    hurried.insert(name);
+    act(run, run->machine.hurry(system_clock().steady()));
+  }
+  return hurried;
+}
+
+asio::awaitable<void> Fleet::settled(std::set<std::string> names) {
+  const auto pushes = [&] {
+    return std::any_of(names.begin(), names.end(), [&](const auto& name) {
+      const auto found = runs_.find(name);
+      return found != runs_.end() && found->second->machine.state() == sync::TargetState::pushing;
+    });
+  };
+  while (!stopping_ && pushes()) {
+    boost::system::error_code ignored;
+    co_await ended_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+}
+
+std::vector<Fleet::Standing> Fleet::standing(const std::set<std::string>& names) const {
+  std::vector<Standing> all;
+  for (const auto& name : names)
+    if (const auto found = runs_.find(name); found != runs_.end())
+      all.push_back({name, found->second->machine.state(), found->second->record.generation,
+                     found->second->record.last_error});
+  return all;
+}
+
+asio::awaitable<Result<std::string>> Fleet::approve(std::string target, Digest hold) {
+  // Nobody else may change the record while it is written.
+  std::set<std::string> only;
+  only.insert(target);
+  co_await settled(std::move(only));
+  const auto found = runs_.find(target);
+  if (found == runs_.end())
+    co_return Error{Errc::not_found, fmt::format("no target is named {}", escape(target))};
+  const auto run = found->second;
+  if (!run->record.hold || run->record.hold->digest != hold)
+    co_return Error{Errc::not_found, fmt::format("{} names nothing that is held for {}",
+                                                 hold.brief(), escape(target))};
+  run->record.approved = hold;
+  if (!co_await remember(*run))
+    co_return Error{Errc::io, "the approval could not be noted; the log says why"};
+  act(run, run->machine.hurry(system_clock().steady()));
+  co_return fmt::format(
+      "the first table of {} is let through: {} addresses will not be accepted "
+      "there any more",
+      target, run->record.hold->removed);
+}
+
 asio::awaitable<void> Fleet::idle() {
   while (running_ > 0 || !queue_.empty()) {
     idle_.expires_at(asio::steady_timer::time_point::max());
@@ -375,6 +441,7 @@ void Fleet::stop(std::chrono::milliseconds patience) {
   queue_.clear();
   for (auto& [name, run] : runs_) run->timer.cancel();
   idle_.cancel();
+  ended_.cancel();
   if (active_.empty()) return;
   patience_.expires_after(patience);
   patience_.async_wait([this](const boost::system::error_code& error) {

@@ -50,6 +50,24 @@ class Fleet {
   /// The generation is in force. `force`: push to every target, whatever it is believed to hold.
   void desire(std::uint64_t generation, bool force);
 
+  /// What an operator sees of a target.
+  struct Standing {
+    std::string name;
+    sync::TargetState state = sync::TargetState::behind;
+    std::uint64_t generation = 0;  ///< that it is believed to hold
+    std::string last_error;
+  };
+  /// Pushes now: to all enabled targets that are not current, or to the named ones even if they
+  /// are. Their names.
+  std::set<std::string> hurry(const std::vector<std::string>& names);
+  /// Waits until no push to any of these runs or is due now.
+  boost::asio::awaitable<void> settled(std::set<std::string> names);
+  [[nodiscard]] std::vector<Standing> standing(const std::set<std::string>& names) const;
+
+  /// Lets the first table of a target through that is held with this digest, and pushes. What
+  /// there is to say, or Errc::not_found if that is not what is held there.
+  boost::asio::awaitable<Result<std::string>> approve(std::string target, Digest hold);
+
   /// Waits until no push runs or is due now. Retries that wait for their time do not count.
   boost::asio::awaitable<void> idle();
 
@@ -106,6 +124,7 @@ class Fleet {
   bool stopping_ = false;
   std::set<std::string> unproven_;
   boost::asio::steady_timer idle_;
+  boost::asio::steady_timer ended_;  ///< cancelled whenever a push ends; never set to a time
   boost::asio::steady_timer patience_;
   std::set<RunPtr> active_;  ///< runs with a push, also those that are gone
 };

@@ -14,6 +14,7 @@ enum class Occasion {
   poll,    ///< the schedule, the start, SIGUSR1, --once: every source
   resync,  ///< SIGHUP: every source, in full
   ring,    ///< doorbells: only the sources that rang
+  order,   ///< an operator's word on the state: no source
 };
 
 /// What is known of a source before it is read.

@@ -1,0 +1,64 @@
+// command — rcptsyncctl's command line as plain data.
+//
+// The tool reads it, and the daemon reads the same words again when a member of its group sends
+// them, so that both understand the same.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "service/exit_code.hpp"
+#include "service/prune.hpp"
+
+namespace rcptsync::service {
+
+struct Command {
+  enum class Kind {
+    status,
+    diff,
+    table,
+    why,
+    approve,
+    reject,
+    rollback,
+    resync,
+    poll,
+    push,
+    verify,
+    target_test,
+    target_setup,
+    keygen,
+    prune
+  };
+  Kind kind = Kind::status;
+  std::filesystem::path config_file = "/etc/rcptsync/rcptsync.yaml";
+  bool json = false;
+  std::optional<std::uint64_t> from, to;  ///< diff
+  std::string target;                     ///< table: may be empty; target_test, target_setup
+  bool access = false;                    ///< table
+  std::string address;                    ///< why
+  std::string digest;                     ///< approve, reject: as it was typed
+  std::uint64_t generation = 0;           ///< rollback
+  std::vector<std::string> targets;       ///< push, verify; empty: all
+  std::filesystem::path key_file;         ///< keygen; empty: where credential:ssh-key is looked up
+  std::string key_comment;                ///< keygen
+  PruneOptions pruning;                   ///< prune; without configuration file and JSON
+};
+
+/// A command that changes something, and is an Order to the daemon.
+[[nodiscard]] bool is_order(Command::Kind kind);
+
+/// Either a command, or what to print instead and the exit code: for --help, --version and faults.
+struct CommandLine {
+  std::optional<Command> command;
+  std::string out, errors;
+  ExitCode code = exit_ok;
+};
+
+/// `words`: those after the name of the program.
+CommandLine read_command_line(const std::vector<std::string>& words);
+
+}  // namespace rcptsync::service
