@@ -1,0 +1,90 @@
+# rcptsyncctl.bash — completions of rcptsyncctl(1) for bash, with or without bash-completion.
+#
+# Names, digests and generations are asked of the state; where it cannot be read there are none.
+
+# _rcptsyncctl_ask targets|sources|held|generations: one word a line.
+_rcptsyncctl_ask() {
+  local -a tool=("${COMP_WORDS[0]}" --json)
+  local i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      -c | --config) tool+=(--config "${COMP_WORDS[i + 1]}") ;;
+    esac
+  done
+  case $1 in
+    targets | sources)
+      timeout 5 "${tool[@]}" status 2>/dev/null |
+        sed -n '/^  "'"$1"'": \[/,/^  \]/s/^ *"name": "\([^"]*\)".*/\1/p'
+      ;;
+    held)
+      timeout 5 "${tool[@]}" status 2>/dev/null |
+        sed -n '/^  "held": {/,/^  }/s/^ *"digest": "\([0-9a-f]*\)".*/\1/p'
+      ;;
+    generations)
+      timeout 5 "${tool[@]}" history -n 50 2>/dev/null |
+        sed -n 's/^ *"generation": \([0-9]*\),*$/\1/p'
+      ;;
+  esac </dev/null
+}
+
+_rcptsyncctl() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+  local common="--config --json --help --version"
+  local command="" which="" i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      -c | --config | -n | --target | --file | --comment | --source | --domain | --user | \
+        --password-file | --principal | --keytab | --limit) ((i++)) ;;
+      -*) ;;
+      *) if [[ -z $command ]]; then command=${COMP_WORDS[i]}; else which=${COMP_WORDS[i]}; fi ;;
+    esac
+  done
+
+  local words=""
+  case $before in
+    -c | --config | --file | --password-file | --keytab)
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+      compopt -o filenames 2>/dev/null
+      return
+      ;;
+    --target) words=$(_rcptsyncctl_ask targets) ;;
+    --source) words=$(_rcptsyncctl_ask sources) ;;
+    -n | --comment | --domain | --user | --principal | --limit) return ;;
+    *)
+      case $command in
+        "")
+          words="status why diff history table approve reject rollback resync poll push verify
+            target keygen prune-directory $common"
+          ;;
+        diff) words="$(_rcptsyncctl_ask generations) $common" ;;
+        rollback) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask generations)" ;;
+        approve | reject) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask held)" ;;
+        push | verify) words="$(_rcptsyncctl_ask targets) $common" ;;
+        history) words="-n $common" ;;
+        table) words="--target --access $common" ;;
+        target)
+          case $which in
+            "") words="setup test $common" ;;
+            setup | test) words="$(_rcptsyncctl_ask targets) $common" ;;
+            *) words=$common ;;
+          esac
+          ;;
+        keygen) words="--file --comment $common" ;;
+        prune-directory)
+          words="--source --domain --user --password-file --principal --keytab --apply
+            --include-primary --limit --yes $common"
+          ;;
+        *) words=$common ;;
+      esac
+      ;;
+  esac
+  # Options only where one is begun.
+  local -a matching=()
+  mapfile -t matching < <(compgen -W "$words" -- "$word")
+  for i in "${matching[@]}"; do
+    [[ $i == -* && $word != -* ]] || COMPREPLY+=("$i")
+  done
+}
+
+complete -F _rcptsyncctl rcptsyncctl
