@@ -477,7 +477,8 @@ class Cycle {
     if (meta_.generation > 0 || first)
       if (auto written = rows_.write(transaction_, meta_.generation + 1); !written) return written;
     rows_.count_into(meta_);
-    if (auto done = sources_.close(rows_.accepted_by_source()); !done) return done;
+    if (auto done = sources_.close(rows_.accepted_by_source(), !marks_.graces().empty()); !done)
+      return done;
     if (auto done = marks_.close(orders_.pinned() != 0); !done) return done;
     meta_.pinned = orders_.pinned();
     meta_.rules = input_.rules->fingerprint();

@@ -119,12 +119,13 @@ const store::SourceRecord* CycleSources::find(store::SourceId id) const {
   return found == records_.end() ? nullptr : &*found;
 }
 
-Result<> CycleSources::close(const std::map<store::SourceId, std::int64_t>& accepted) {
+Result<> CycleSources::close(const std::map<store::SourceId, std::int64_t>& accepted,
+                             bool any_in_grace) {
   for (auto& record : records_) {
     record.recipients += static_cast<std::uint64_t>(ownership_.recipients_gained(record.id));
     if (const auto delta = accepted.find(record.id); delta != accepted.end())
       record.accepted += static_cast<std::uint64_t>(delta->second);
-    if (record.removed && record.accepted == 0) {
+    if (record.removed && record.accepted == 0 && !any_in_grace) {
       wrote_ = true;
       if (auto erased = transaction_.erase_source(record.id); !erased) return erased;
       continue;

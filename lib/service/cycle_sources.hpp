@@ -35,7 +35,8 @@ class CycleSources {
   [[nodiscard]] const store::SourceRecord* find(store::SourceId id) const;
 
   /// Writes the records that changed. `accepted`: by how much the rows of each source changed.
-  Result<> close(const std::map<store::SourceId, std::int64_t>& accepted);
+  /// `any_in_grace`: a row that is answered 450 may be accepted again as its source's.
+  Result<> close(const std::map<store::SourceId, std::int64_t>& accepted, bool any_in_grace);
   [[nodiscard]] bool wrote() const { return wrote_; }
   /// After close(), as in the input.
   [[nodiscard]] std::vector<SourceState> states() const;

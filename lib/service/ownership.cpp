@@ -339,7 +339,8 @@ Result<> Ownership::write_owners(std::string_view address,
   };
   count(-1);
   for (const auto* change : changes) {
-    const store::OwnerView owner{change->source, change->key(), recipient::ObjectClass::other,
+    const store::OwnerView owner{change->source, change->key(),
+                                 static_cast<recipient::ObjectClass>(change->kind),
                                  change->reject()};
     const auto done = change->erase ? transaction_.erase_owner(address, owner.source, owner.key)
                                     : transaction_.put_owner(address, owner);

@@ -9,8 +9,8 @@ namespace rcptsync::service::test {
 
 class Folder {
  public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "rcptsync-XXXXXX").native();
+  explicit Folder(const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+    std::string name = (parent / "rcptsync-XXXXXX").native();
     path_ = ::mkdtemp(name.data());
   }
   Folder(const Folder&) = delete;
@@ -21,5 +21,13 @@ class Folder {
  private:
   std::filesystem::path path_;
 };
+
+/// Where many small commits do not wait for a disk, if there is such a place.
+inline std::filesystem::path in_memory() {
+  const std::filesystem::path memory = "/dev/shm";
+  std::error_code ignored;
+  return std::filesystem::is_directory(memory, ignored) ? memory
+                                                        : std::filesystem::temp_directory_path();
+}
 
 }  // namespace rcptsync::service::test

@@ -24,20 +24,46 @@ namespace rcptsync::service::test {
 struct FakeSource {
   std::map<std::string, std::vector<std::string>> objects;  ///< key → values
   std::map<std::string, std::string> rejects;               ///< value → reject text
+  std::map<std::string, recipient::ObjectClass> classes;    ///< key → class; else user
   bool up = true;
   std::string server = "dc1";
   bool read = true;    ///< in this cycle
   bool full = true;    ///< false: an incremental read, whatever the objects are
   std::string behind;  ///< as source::Complete
   std::string cookie;
+  std::string settings = "as first configured";  ///< what decides its content
+};
+
+/// The same state, but no commit succeeds: the disk is full, or the process is killed.
+class FailingStore : public store::Store {
+ public:
+  explicit FailingStore(store::Store& store) : store_(store) {}
+  Result<bool> write(const std::function<Result<bool>(store::Transaction&)>& body) override {
+    return store_.write([&](store::Transaction& transaction) -> Result<bool> {
+      if (auto done = body(transaction); !done) return done.error();
+      return Error{Errc::no_space, "killed before the commit"};
+    });
+  }
+  Result<> read(const std::function<Result<>(store::View&)>& body) override {
+    return store_.read(body);
+  }
+  Result<> copy_to(const std::filesystem::path& folder) override { return store_.copy_to(folder); }
+
+ private:
+  store::Store& store_;
 };
 
 class World {
  public:
-  World() { reopen(); }
+  explicit World(const std::filesystem::path& parent = std::filesystem::temp_directory_path())
+      : folder_(parent) {
+    reopen();
+  }
 
   config::Config config;
   std::map<std::string, FakeSource> sources;
+  std::vector<Order> orders;  ///< of the next cycle
+  bool ring = false;          ///< the next cycles do not remove anything
 
   /// As after a restart of the daemon: only the store remembers.
   void reopen() {
@@ -48,27 +74,39 @@ class World {
   }
 
   CycleReport cycle() {
-    auto rules = recipient::Rules::compile(config.recipients);
-    REQUIRE(rules);
-    config.sources.clear();
-    CycleInput input;
-    std::map<std::string, sync::ObjectChanges> changes;
-    for (auto& [name, source] : sources) {
-      config::Source settings;
-      settings.name = name;
-      config.sources.push_back(settings);
-      const bool said = source.up && source.read;
-      if (said) changes[name] = read(name, source);
-      input.sources.push_back({name, "active-directory", source.up, said ? &changes[name] : nullptr,
-                               source.server, source.cookie, source.full, source.behind});
-    }
-    input.rules = &*rules;
-    input.config = &config;
-    input.now = now += std::chrono::minutes(5);
-    auto report = commit_cycle(*store_, input, true);
+    now += std::chrono::minutes(5);
+    auto report = cycle_now(*store_);
     REQUIRE(report);
+    orders.clear();
     if (report->generation) complete(*report->generation);
     return *report;
+  }
+
+  /// A cycle that is not committed. The orders stay.
+  void crash() {
+    now += std::chrono::minutes(5);
+    FailingStore failing(*store_);
+    REQUIRE_FALSE(cycle_now(failing));
+  }
+
+  /// All that is held, as an operator's tool finds it.
+  Order order(Order::Kind kind) {
+    Order order;
+    order.kind = kind;
+    order.id = next_order_id();
+    order.by = "ada";
+    REQUIRE(store_->read([&](store::View& view) -> Result<> {
+      if (const auto hold = view.hold().value()) order.digest = hold->digest;
+      return view.each_held([&](std::string_view address, const store::HeldRecord& held) {
+        order.removals.push_back({std::string(address), held.reject});
+        return true;
+      });
+    }));
+    return order;
+  }
+  CycleReport cycle_with(Order order) {
+    orders.push_back(std::move(order));
+    return cycle();
   }
 
   /// The table in force, in format postfix.
@@ -88,6 +126,30 @@ class World {
   WallTime now{std::chrono::seconds(1772366400)};
 
  private:
+  Result<CycleReport> cycle_now(store::Store& store) {
+    auto rules = recipient::Rules::compile(config.recipients);
+    REQUIRE(rules);
+    config.sources.clear();
+    CycleInput input;
+    std::map<std::string, sync::ObjectChanges> changes;
+    for (auto& [name, source] : sources) {
+      config::Source settings;
+      settings.name = name;
+      config.sources.push_back(settings);
+      const bool said = source.up && source.read;
+      if (said) changes[name] = read(name, source);
+      input.sources.push_back({name, "active-directory", source.up, said ? &changes[name] : nullptr,
+                               source.server, source.cookie, source.full, source.behind,
+                               sha256(source.settings)});
+    }
+    input.rules = &*rules;
+    input.config = &config;
+    input.now = now;
+    input.orders = orders;
+    input.additions_only = ring;
+    return commit_cycle(store, input, true);
+  }
+
   recipient::Tables tables() {
     recipient::Tables tables;
     const auto read = store_->read([&](store::View& view) -> Result<> {
@@ -139,8 +201,10 @@ class World {
         values.push_back({"proxyAddresses", text, {}});
         if (reject != source.rejects.end()) values.back().reject = reject->second;
       }
-      session.upsert(
-          {key, "cn=" + key, recipient::ObjectClass::user, recipient::Drop::kept, values});
+      const auto kind = source.classes.find(key);
+      session.upsert({key, "cn=" + key,
+                      kind == source.classes.end() ? recipient::ObjectClass::user : kind->second,
+                      recipient::Drop::kept, values});
     }
     return session.finish(true);
   }
