@@ -13,16 +13,14 @@ namespace rcptsync::config {
 namespace {
 
 constexpr std::string_view anything = "*";  ///< whatever the value, unless it is empty
-constexpr std::string_view nonzero = "0";   ///< a number or duration that is not zero
 
 struct NotYet {
   std::string_view key;    ///< path; [] stands for every item of a list
-  std::string_view value;  ///< the value that is refused, or one of the two above
+  std::string_view value;  ///< the value that is refused, or the one above
   std::string_view instead;
 };
 
 constexpr std::array not_yet{
-    NotYet{"removal.grace", nonzero, "write grace: 0s"},
     NotYet{"target_defaults.mode", "receive", "write mode: scp"},
     NotYet{"target_defaults.format", "postfix-access", "write format: postfix or list"},
     NotYet{"target_defaults.format", "exim", "write format: postfix or list"},
@@ -41,7 +39,6 @@ constexpr std::array not_yet{
 bool refused(const Node& node, std::string_view value) {
   switch (node.kind) {
     case Node::Kind::scalar:
-      if (value == nonzero) return node.text.find_first_of("123456789") != std::string::npos;
       return value == anything ? !node.text.empty() : node.text == value;
     case Node::Kind::list:
       return value == anything && !node.items.empty();
@@ -57,10 +54,9 @@ void follow(const Node& node, int line, std::string_view rest, const std::string
     if (!refused(node, rule.value)) return;
     const auto shown = node.kind == Node::Kind::scalar ? fmt::format(": {}", rule.value) : "";
     const auto key = rule.key.substr(rule.key.rfind('.') + 1);
-    faults.error(
-        line, path,
-        fmt::format("{}{} is not in this version yet; {}", key,
-                    rule.value == anything || rule.value == nonzero ? "" : shown, rule.instead));
+    faults.error(line, path,
+                 fmt::format("{}{} is not in this version yet; {}", key,
+                             rule.value == anything ? "" : shown, rule.instead));
   } else if (rest.starts_with("[]")) {
     if (node.kind != Node::Kind::list) return;
     for (std::size_t i = 0; i < node.items.size(); ++i)

@@ -194,10 +194,11 @@ targets:
 - {name: a, host: a, mode: receive}
 - {name: b, host: b, format: exim, verify: {smtp: "[::1]:26"}}
 rollout: {canary: [a]}
+notify: {command: /bin/alert}
+metrics_file: m.prom
 )");
   CHECK(faults_in(loaded) ==
-        Lines{"15: removal.grace: grace is not in this version yet; write grace: 0s",
-              "17: targets[0].mode: mode: receive is not in this version yet; write mode: scp",
+        Lines{"17: targets[0].mode: mode: receive is not in this version yet; write mode: scp",
               "18: targets[1].format: format: exim is not in this version yet; write format: "
               "postfix or list",
               "18: targets[1].verify.smtp: smtp is not in this version yet; remove the key",
