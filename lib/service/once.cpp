@@ -20,6 +20,7 @@
 #include "service/difference.hpp"
 #include "service/engine.hpp"
 #include "service/offload.hpp"
+#include "service/orders.hpp"
 #include "service/startup.hpp"
 
 namespace rcptsync::service {
@@ -58,6 +59,48 @@ Result<> copy_state(const std::filesystem::path& from, const std::filesystem::pa
   return (*store)->copy_to(to);
 }
 
+/// The orders that wait in the state folder, sorted by where they are carried out.
+struct WaitingOrders {
+  std::vector<Order> for_cycle, first_tables, pushes, others;
+  bool resync = false;
+
+  explicit WaitingOrders(std::vector<Order> orders) {
+    for (auto& order : orders) {
+      resync = resync || order.kind == Order::Kind::resync;
+      auto& list = order.kind == Order::Kind::push                                        ? pushes
+                   : order.kind == Order::Kind::poll || order.kind == Order::Kind::verify ? others
+                   : !order.target.empty() ? first_tables
+                                           : for_cycle;
+      list.push_back(std::move(order));
+    }
+  }
+};
+
+// Carries out what concerns single targets, after the cycle. Every order that was carried out is
+// said and forgotten.
+asio::awaitable<void> finish_orders(Engine& engine, const config::Config& config,
+                                    const WaitingOrders& orders, EventSink& sink) {
+  const auto said = [&](const Order& order, const std::string& what, Priority priority) {
+    sink.emit({EventKind::diagnostic, priority,
+               fmt::format("{} by {}: {}", to_string(order.kind), escape(order.by), what)});
+  };
+  for (const auto& order : orders.first_tables) {
+    const auto approved = co_await engine.fleet().approve(order.target, order.digest);
+    said(order, approved ? *approved : approved.error().message,
+         approved ? Priority::notice : Priority::warning);
+  }
+  for (const auto& order : orders.pushes) {
+    engine.fleet().hurry(order.targets);
+    said(order, "is carried out", Priority::notice);
+  }
+  for (const auto& order : orders.others) said(order, "is carried out", Priority::notice);
+  co_await engine.fleet().idle();
+  for (const auto* list : {&orders.for_cycle, &orders.first_tables, &orders.pushes, &orders.others})
+    for (const auto& order : *list)
+      if (auto removed = remove_order(config.state_dir, order.id); !removed)
+        sink.emit({EventKind::diagnostic, Priority::error, removed.error().message});
+}
+
 }  // namespace
 
 ExitCode run_once(const std::filesystem::path& config_file, EventSink& sink) {
@@ -87,7 +130,22 @@ ExitCode run_once(const std::filesystem::path& config_file, EventSink& sink) {
   auto once = [&]() -> asio::awaitable<void> {
     CycleRequest request;
     request.cause = store::Cause::poll;
+    std::vector<std::string> damaged;
+    auto load = [&] { return load_orders(startup.config->state_dir, &damaged); };
+    auto loaded = co_await offload(waiter, load);
+    for (const auto& file : damaged)
+      sink.emit({EventKind::diagnostic, Priority::error,
+                 fmt::format("an order is damaged and not carried out: {}", escape(file, 1000))});
+    if (!loaded) sink.emit({EventKind::diagnostic, Priority::error, loaded.error().message});
+    const WaitingOrders orders(loaded ? std::move(*loaded) : std::vector<Order>());
+    request.orders = orders.for_cycle;
+    if (orders.resync) {
+      request.occasion = Occasion::resync;
+      request.force = true;
+    }
     const auto outcome = co_await engine.cycle(std::move(request), stop.get_token());
+    // Without a commit they wait for the next time.
+    if (outcome.committed) co_await finish_orders(engine, *startup.config, orders, sink);
     co_await engine.fleet().idle();
     auto told = [&] { return engine.reporter().finish(), true; };
     co_await offload(waiter, told);
