@@ -237,6 +237,26 @@ class Service(MachineTest):
         for line in modes:
             self.assertRegex(line, r"^rcptsync [67]00 ")
 
+    def test_members_of_the_group_are_served_by_the_socket_and_named(self):
+        shown = self.machine.run("stat", "--format=%a %U %G", "/run/rcptsync", "/run/rcptsync/control.sock")
+        self.assertEqual(shown.splitlines(), ["750 rcptsync rcptsync", "660 rcptsync rcptsync"])
+        self.machine.run("useradd", "mel", check=False)
+        self.machine.run("usermod", "-aG", "rcptsync", "mel")
+        self.machine.run("useradd", "sam", check=False)
+        for words in (("table",), ("--json", "diff", "1"), ("why", "nobody@lab.test")):
+            root = self.machine.run("rcptsyncctl", *words, check=False)
+            status = self.machine.status
+            self.assertEqual(self.machine.run("runuser", "-u", "mel", "--", "rcptsyncctl", *words, check=False), root)
+            self.assertEqual(self.machine.status, status)
+        self.assertIn("is ready for a push",
+                      self.machine.run("runuser", "-u", "mel", "--", "rcptsyncctl", "target", "test", "mx1"))
+        self.machine.run("runuser", "-u", "mel", "--", "rcptsyncctl", "rollback", "1")
+        rolled_back = self.wait_event("rolled-back")
+        self.assertIn("rollback by mel: ", rolled_back["MESSAGE"])
+        self.machine.run("runuser", "-u", "mel", "--", "rcptsyncctl", "resync")
+        self.machine.run("runuser", "-u", "sam", "--", "rcptsyncctl", "status", check=False)
+        self.assertEqual(self.machine.status, 1)
+
     def test_reload_reads_everything_and_pushes_to_everybody(self):
         before = self.now()
         self.machine.run("systemctl", "reload", UNIT)
