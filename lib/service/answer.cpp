@@ -8,6 +8,8 @@ ExitCode answer(const Command& command, const OperatorContext& context, std::ost
   switch (command.kind) {
     case Command::Kind::status:
       return print_status(context, out);
+    case Command::Kind::history:
+      return print_history(context, command.limit, out);
     case Command::Kind::diff:
       return print_diff(context, command.from, command.to, out);
     case Command::Kind::table:

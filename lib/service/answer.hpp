@@ -8,7 +8,7 @@
 
 namespace rcptsync::service {
 
-/// status, diff, table, why, target setup: the whole answer. Any other kind is a bug.
+/// status, history, diff, table, why, target setup: the whole answer. Any other kind is a bug.
 ExitCode answer(const Command& command, const OperatorContext& context, std::ostream& out);
 
 }  // namespace rcptsync::service

@@ -60,6 +60,10 @@ class Grammar {
 
   void add_questions() {
     add(app_, Kind::status, "status", "sources, generation, held change, targets");
+    add(app_, Kind::history, "history", "the generations that are kept, newest first")
+        ->add_option("-n,--number", command_.limit, "at most so many; 0: all")
+        ->type_name("N")
+        ->capture_default_str();
     auto* const diff =
         add(app_, Kind::diff, "diff",
             "added, removed and changed entries; without numbers the held change, else the last "

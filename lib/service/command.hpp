@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "service/exit_code.hpp"
+#include "service/history.hpp"
 #include "service/prune.hpp"
 
 namespace rcptsync::service {
@@ -18,6 +19,7 @@ namespace rcptsync::service {
 struct Command {
   enum class Kind {
     status,
+    history,
     diff,
     table,
     why,
@@ -36,6 +38,7 @@ struct Command {
   Kind kind = Kind::status;
   std::filesystem::path config_file = "/etc/rcptsync/rcptsync.yaml";
   bool json = false;
+  std::size_t limit = usual_history;      ///< history; 0: all
   std::optional<std::uint64_t> from, to;  ///< diff
   std::string target;                     ///< table: may be empty; target_test, target_setup
   bool access = false;                    ///< table

@@ -332,7 +332,7 @@ class Accounts(WholeSystem):
         daemon = self.confined()
         daemon.wait_current()
         self.assertEqual((daemon.socket.stat().st_mode & 0o777, daemon.socket.stat().st_gid), (0o660, self.service.gid))
-        questions = (["--json", "status"], ["diff"], ["diff", "1"], ["--json", "diff", "1"], ["table"],
+        questions = (["--json", "status"], ["history"], ["--json", "history", "-n", "1"], ["diff"], ["diff", "1"], ["--json", "diff", "1"], ["table"],
                      ["table", "--target", "mx1"], ["why", "person001@example.com"], ["why", "nobody@example.com"],
                      ["table", "--target", "mx9"], ["diff", "99"], ["bogus"], ["--version"], ["verify"],
                      ["target", "setup", "mx1"])
