@@ -86,12 +86,13 @@ def _cgroup_root():
     raise RuntimeError("no cgroup2 is mounted: systemd cannot run here")
 
 
-def cached_root():
-    """The root file system that machines are copied from; made at the first call, in about half a
-    minute. Several callers may come at once."""
+def cached_root(more=()):
+    """The root file system that machines are copied from, with `more` packages; made at the first
+    call, in about half a minute. Several callers may come at once."""
+    packages = ",".join((PACKAGES, *more))
     cache = Path(os.environ.get("RCPTSYNC_LAB_CACHE", "/var/cache/rcptsync-lab"))
     cache.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(f"{SUITE} {PACKAGES} 1".encode()).hexdigest()[:12]
+    name = hashlib.sha256(f"{SUITE} {packages} 1".encode()).hexdigest()[:12]
     root = cache / f"{SUITE}-{name}"
     with open(cache / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -100,7 +101,7 @@ def cached_root():
             if unfinished.exists():
                 shutil.rmtree(unfinished)
             made = subprocess.run(
-                ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}",
+                ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}",
                  "--dpkgopt=path-exclude=/usr/share/doc/*",
                  "--dpkgopt=path-exclude=/usr/share/locale/*", SUITE, unfinished],
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -111,13 +112,14 @@ def cached_root():
 
 
 class Machine:
-    def __init__(self, folder):
+    def __init__(self, folder, packages=()):
+        """`packages`: more of Debian's than every machine has."""
         self.root = Path(folder).resolve() / "root"
         self.pid = None     # of the machine's pid 1, as the host sees it
         self.status = None  # exit status of the last run()
         self._unshare = None
         self._cgroup = None
-        subprocess.run(["cp", "-a", "--reflink=auto", cached_root(), self.root], check=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", cached_root(packages), self.root], check=True)
         units = self.root / "etc/systemd/system"
         for unneeded in ("console-getty.service", "getty.target", "systemd-logind.service",
                          "systemd-timesyncd.service", "systemd-resolved.service"):
