@@ -61,7 +61,8 @@ std::optional<Wanted> Cycle::pinned_row(std::string_view address, const CycleRow
       if (operation == store::Operation::removed)
         after.reset();
       else
-        after = Wanted{true, reject, false, sources_.find(source) ? source : store::SourceId{}, kind};
+        after =
+            Wanted{true, reject, false, sources_.find(source) ? source : store::SourceId{}, kind};
     }
   if (after && after->accepts() && want.accepts()) after = want;
   return after;
