@@ -62,6 +62,7 @@ class Grammar {
     add(app_, Kind::status, "status", "sources, generation, held change, targets");
     add(app_, Kind::history, "history", "the generations that are kept, newest first")
         ->add_option("-n,--number", command_.limit, "at most so many; 0: all")
+        ->check(CLI::NonNegativeNumber)
         ->type_name("N")
         ->capture_default_str();
     auto* const diff =
@@ -69,8 +70,9 @@ class Grammar {
             "added, removed and changed entries; without numbers the held change, else the last "
             "one");
     diff->add_option("FROM", command_.from,
-                     "a generation: what it changed; with TO: the difference between both");
-    diff->add_option("TO", command_.to, "a later generation");
+                     "a generation: what it changed; with TO: the difference between both")
+        ->check(CLI::NonNegativeNumber);
+    diff->add_option("TO", command_.to, "a later generation")->check(CLI::NonNegativeNumber);
     auto* const table = add(app_, Kind::table, "table", "the exact bytes that a target gets");
     table->add_option("--target", command_.target,
                       "name of the target; without it the whole table in format postfix");
@@ -91,6 +93,7 @@ class Grammar {
     add(app_, Kind::rollback, "rollback",
         "makes the recipients of a generation current again and pins them until resync")
         ->add_option("GENERATION", command_.generation, "its number, as diff takes it")
+        ->check(CLI::NonNegativeNumber)
         ->required();
     add(app_, Kind::resync, "resync",
         "reads everything in full and pushes to every target; ends a rollback's pin");
@@ -140,7 +143,9 @@ class Grammar {
     prune->add_option("--keytab", pruning.keytab, "its keytab")->type_name("FILE");
     prune->add_flag("--apply", pruning.apply, "remove; without it nothing is changed");
     prune->add_flag("--include-primary", pruning.include_primary, "primary addresses too");
-    prune->add_option("--limit", pruning.limit, "change at most this many objects")->type_name("N");
+    prune->add_option("--limit", pruning.limit, "change at most this many objects")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N");
     prune->add_flag("--yes", pruning.yes, "do not ask");
   }
 

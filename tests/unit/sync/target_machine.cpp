@@ -253,3 +253,36 @@ TEST_CASE("a disabled target never acts") {
   CHECK(machine.state() == TargetState::disabled);
   CHECK(machine.generation() == 3);
 }
+
+TEST_CASE("an operator's push ends a pause and a hold, and looks at one that is current") {
+  Fixture fixture;
+  auto& machine = fixture.machine;
+  CHECK(machine.hurry(start).kind == Kind::none);  // nothing is in force yet
+
+  fixture.fail();
+  CHECK(machine.state() == TargetState::failing);
+  check_push(machine.hurry(start), 4);
+  CHECK(machine.hurry(start).kind == Kind::none);  // it runs already
+  CHECK(machine.timer(start + 1h).kind == Kind::none);
+  machine.failed(start);
+  CHECK(machine.attempts() == 2);
+
+  check_push(machine.hurry(start), 4);
+  machine.held(start);
+  CHECK(machine.state() == TargetState::held);
+  check_push(machine.hurry(start), 4);
+  machine.succeeded(4, start);
+  CHECK(machine.state() == TargetState::current);
+  check_push(machine.hurry(start), 4);
+  machine.succeeded(4, start);
+
+  // A resync that was not carried out keeps its force.
+  fixture.desire(4, true);
+  machine.failed(start);
+  check_push(machine.hurry(start), 4, true);
+
+  SeededRandom random{5};
+  TargetMachine disabled{false, {.generation = 3, .attempts = 0}, random};
+  disabled.desire({4, false}, start);
+  CHECK(disabled.hurry(start).kind == Kind::none);
+}
