@@ -34,7 +34,7 @@ _rcptsyncctl() {
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-      -c | --config | -n | --target | --file | --comment | --source | --domain | --user | \
+      -c | --config | -n | --number | --target | --file | --comment | --source | --domain | --user | \
         --password-file | --principal | --keytab | --limit) ((i++)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=${COMP_WORDS[i]}; else which=${COMP_WORDS[i]}; fi ;;
@@ -50,7 +50,7 @@ _rcptsyncctl() {
       ;;
     --target) words=$(_rcptsyncctl_ask targets) ;;
     --source) words=$(_rcptsyncctl_ask sources) ;;
-    -n | --comment | --domain | --user | --principal | --limit) return ;;
+    -n | --number | --comment | --domain | --user | --principal | --limit) return ;;
     *)
       case $command in
         "")
@@ -61,7 +61,7 @@ _rcptsyncctl() {
         rollback) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask generations)" ;;
         approve | reject) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask held)" ;;
         push | verify) words="$(_rcptsyncctl_ask targets) $common" ;;
-        history) words="-n $common" ;;
+        history) words="-n --number $common" ;;
         table) words="--target --access $common" ;;
         target)
           case $which in

@@ -34,7 +34,7 @@ function __rcptsyncctl_arguments
     for word in $words
         if test $value = yes
             set value no
-        else if contains -- $word -c --config -n --target --file --comment --source --domain --user --password-file --principal --keytab --limit
+        else if contains -- $word -c --config -n --number --target --file --comment --source --domain --user --password-file --principal --keytab --limit
             set value yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -82,7 +82,7 @@ complete -c rcptsyncctl -n '__rcptsyncctl_in push verify' -a '(__rcptsyncctl_nam
 complete -c rcptsyncctl -n '__rcptsyncctl_at 1 target' -a setup -d 'prints a script that prepares the target'
 complete -c rcptsyncctl -n '__rcptsyncctl_at 1 target' -a test -d 'connects and checks'
 complete -c rcptsyncctl -n '__rcptsyncctl_at 2 target' -a '(__rcptsyncctl_names targets)' -d target
-complete -c rcptsyncctl -n '__rcptsyncctl_in history' -s n -x -d 'at most this many'
+complete -c rcptsyncctl -n '__rcptsyncctl_in history' -s n -l number -x -d 'at most this many'
 complete -c rcptsyncctl -n '__rcptsyncctl_in table' -l target -x -a '(__rcptsyncctl_names targets)' -d 'name of the target'
 complete -c rcptsyncctl -n '__rcptsyncctl_in table' -l access -d 'the access table'
 complete -c rcptsyncctl -n '__rcptsyncctl_in keygen' -l file -r -F -d 'private key'

@@ -181,6 +181,21 @@ class Alerts(unittest.TestCase):
         self.assertEqual(self.told()[0]["details"], {"target": "mx1", "host": "127.0.0.1", "mended": True})
         self.assertEqual(table.read_text(), people(40))
 
+    def test_what_a_person_decides_is_told(self):
+        daemon = self.daemon().start()
+        daemon.wait(lambda status: status["recipients"] == 40)
+        self.write_list(20)
+        self.wait_told(("change-held", "raised"))
+        digest = self.told()[0]["details"]["digest"]
+        self.assertEqual(daemon.ctl("approve", digest).returncode, 0)
+        approved = [("change-held", "raised"), ("change-held", "cleared"), ("change-approved", "raised")]
+        self.wait_told(*approved)
+        self.assertEqual(self.told()[2]["condition"], f"change-approved:{digest}")
+        self.assertEqual(self.told()[2]["details"], {"digest": digest, "removed": 20})
+        self.assertEqual(daemon.ctl("rollback", "1").returncode, 0)
+        self.wait_told(*approved, ("rolled-back", "raised"))
+        self.assertEqual(self.told()[3]["condition"], "rolled-back:1")
+
     def test_once_tells_before_it_ends(self):
         daemon = self.daemon()
         daemon.run("--once")
