@@ -132,9 +132,8 @@ struct Control::Connection : std::enable_shared_from_this<Connection> {
   asio::steady_timer deadline;
 };
 
-Control::Control(store::Store& store, EventSink& sink, std::function<void()> given)
+Control::Control(store::Store& store, std::function<void()> given)
     : store_(store),
-      sink_(sink),
       given_(std::move(given)),
       work_(asio::make_work_guard(io_)),
       answering_(4),

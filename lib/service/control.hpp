@@ -22,7 +22,6 @@
 #include <string>
 #include <thread>
 
-#include "base/event.hpp"
 #include "base/result.hpp"
 #include "config/config.hpp"
 #include "service/command.hpp"
@@ -45,7 +44,7 @@ struct OrderAnswer {
 class Control {
  public:
   /// `given`: called, on a thread of the socket, when an order was saved. The store outlives this.
-  Control(store::Store& store, EventSink& sink, std::function<void()> given);
+  Control(store::Store& store, std::function<void()> given);
   ~Control();
 
   /// Listens. An error leaves the daemon without a socket and is no reason to end: orders are
@@ -80,7 +79,6 @@ class Control {
   std::optional<std::string> refusal(const config::Config& config, const Request& request) const;
 
   store::Store& store_;
-  EventSink& sink_;
   std::function<void()> given_;
   mutable std::mutex mutex_;
   std::shared_ptr<const config::Config> config_;

@@ -49,7 +49,7 @@ class Daemon {
         notifier_(notifier),
         store_(*startup.store),
         engine_(io_, std::move(startup.store), sink),
-        control_(store_, sink, [this] {
+        control_(store_, [this] {
           asio::post(io_, [this] { asio::co_spawn(io_, take_orders(), rethrow); });
         }) {}
 
