@@ -176,6 +176,54 @@ class EveryShell(Recipe):
         self.assertInstalled(self.install(NEW, format="list", wait=1))
         self.assertEqual(self.table.read_bytes(), NEW)
 
+    # ---- looking without a change -----------------------------------------------------------------
+
+    def everything(self):
+        return {file: (file.lstat().st_ino, file.lstat().st_mtime_ns)
+                for file in [self.table.parent, *self.table.parent.iterdir()]}
+
+    def probe(self, access="no", size=100, map_type="auto"):
+        return self.run_verb("probe", self.table, self.config, "postfix", map_type, access, size, "")
+
+    def verify(self, access="no", map_type="auto"):
+        return self.run_verb("verify", self.table, self.config, "postfix", map_type, access, "")
+
+    def test_probe_goes_through_every_step_and_changes_nothing(self):
+        before = self.everything()
+        answers, warnings = self.probe(access="yes")
+        self.assertEqual((answers.get("end"), answers["trying"]), ("ok", "table"), answers)
+        self.assertIn("is not there yet", answers["passed"])
+        self.assertEqual(len(warnings), 2, warnings)  # main.cf names neither table
+        self.assertEqual(self.everything(), before)
+        self.assertInstalled(self.install(OLD, map_type="lmdb"))
+        self.configure(f"lmdb:{self.table}")
+        before = self.everything()
+        answers, warnings = self.probe()
+        self.assertEqual((answers.get("end"), answers["passed"]), ("ok", f"{self.table} has 300 entries"))
+        self.assertEqual(warnings, [])
+        self.assertEqual(self.everything(), before)
+        answers, _ = self.probe(size=1 << 60)
+        self.assertEqual((answers["trying"], answers["fail"].split()[0]), ("space", "no_space"))
+
+    def test_verify_reads_every_index_and_changes_nothing(self):
+        answers, _ = self.verify()
+        self.assertEqual((answers["digest"], answers["whole"]), ("absent", "no"))
+        for map_type in ("lmdb", "cdb"):
+            self.assertInstalled(self.install(OLD, access=OLD_ACCESS, map_type=map_type))
+            before = self.everything()
+            answers, _ = self.verify(access="yes", map_type=map_type)
+            self.assertEqual((answers["digest"], answers["entries"], answers["whole"], answers.get("wrong")),
+                             (digest(OLD), "300", "yes", None))
+            self.assertEqual((answers["access_digest"], answers["access_entries"]), (digest(OLD_ACCESS), "2"))
+            self.assertEqual(self.everything(), before)
+        # An index that lags behind its text, which no digest shows.
+        self.table.write_bytes(NEW)
+        answers, _ = self.verify(map_type="lmdb")
+        self.assertIn("does not say what", answers["wrong"])
+        Path(f"{self.table}.installing").touch()
+        answers, _ = self.verify(map_type="lmdb")
+        self.assertTrue(answers["fail"].startswith("busy "), answers)
+
 
 class BusyBox(EveryShell):
     shell = ["busybox", "sh"]
