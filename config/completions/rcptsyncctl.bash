@@ -29,13 +29,13 @@ _rcptsyncctl_ask() {
 
 _rcptsyncctl() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-  local common="--config --json --help --version"
+  local common="--config --json --verbose --color --help --version"
   local command="" which="" i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-      -c | --config | -n | --number | --target | --file | --comment | --source | --domain | --user | \
-        --password-file | --principal | --keytab | --limit) ((i++)) ;;
+      -c | --config | --color | --generation | -n | --number | --target | --file | --comment | --source | \
+        --domain | --user | --password-file | --principal | --keytab | --limit) ((i++)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=${COMP_WORDS[i]}; else which=${COMP_WORDS[i]}; fi ;;
     esac
@@ -49,6 +49,8 @@ _rcptsyncctl() {
       return
       ;;
     --target) words=$(_rcptsyncctl_ask targets) ;;
+    --generation) words=$(_rcptsyncctl_ask generations) ;;
+    --color) words="auto always never" ;;
     --source) words=$(_rcptsyncctl_ask sources) ;;
     -n | --number | --comment | --domain | --user | --principal | --limit) return ;;
     *)
@@ -57,12 +59,13 @@ _rcptsyncctl() {
           words="status why diff history table approve reject rollback resync poll push verify
             target keygen prune-directory $common"
           ;;
-        diff) words="$(_rcptsyncctl_ask generations) $common" ;;
+        diff) words="$(_rcptsyncctl_ask generations) --target $common" ;;
+        why) words="--live $common" ;;
         rollback) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask generations)" ;;
         approve | reject) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask held)" ;;
         push | verify) words="$(_rcptsyncctl_ask targets) $common" ;;
         history) words="-n --number $common" ;;
-        table) words="--target --access $common" ;;
+        table) words="--target --access --generation $common" ;;
         target)
           case $which in
             "") words="setup test $common" ;;

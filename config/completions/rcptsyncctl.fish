@@ -34,7 +34,7 @@ function __rcptsyncctl_arguments
     for word in $words
         if test $value = yes
             set value no
-        else if contains -- $word -c --config -n --number --target --file --comment --source --domain --user --password-file --principal --keytab --limit
+        else if contains -- $word -c --config --color --generation -n --number --target --file --comment --source --domain --user --password-file --principal --keytab --limit
             set value yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -56,6 +56,8 @@ end
 complete -c rcptsyncctl -f
 complete -c rcptsyncctl -s c -l config -r -F -d 'configuration file'
 complete -c rcptsyncctl -l json -d 'one JSON document'
+complete -c rcptsyncctl -s v -l verbose -d 'long lists in full'
+complete -c rcptsyncctl -l color -x -a 'auto always never' -d 'colours'
 complete -c rcptsyncctl -s h -l help -d 'what it can do'
 complete -c rcptsyncctl -l version -d 'its version'
 
@@ -85,6 +87,9 @@ complete -c rcptsyncctl -n '__rcptsyncctl_at 2 target' -a '(__rcptsyncctl_names 
 complete -c rcptsyncctl -n '__rcptsyncctl_in history' -s n -l number -x -d 'at most this many'
 complete -c rcptsyncctl -n '__rcptsyncctl_in table' -l target -x -a '(__rcptsyncctl_names targets)' -d 'name of the target'
 complete -c rcptsyncctl -n '__rcptsyncctl_in table' -l access -d 'the access table'
+complete -c rcptsyncctl -n '__rcptsyncctl_in table' -l generation -x -k -a '(__rcptsyncctl_generations)' -d 'as it was then'
+complete -c rcptsyncctl -n '__rcptsyncctl_in diff' -l target -x -a '(__rcptsyncctl_names targets)' -d 'what its held first table would take'
+complete -c rcptsyncctl -n '__rcptsyncctl_in why' -l live -d 'ask the sources now'
 complete -c rcptsyncctl -n '__rcptsyncctl_in keygen' -l file -r -F -d 'private key'
 complete -c rcptsyncctl -n '__rcptsyncctl_in keygen' -l comment -x -d 'of the key'
 complete -c rcptsyncctl -n '__rcptsyncctl_in prune-directory' -l source -x -a '(__rcptsyncctl_names sources)' -d 'only this source'

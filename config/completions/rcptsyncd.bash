@@ -9,7 +9,7 @@ _rcptsyncd() {
       ;;
     *)
       mapfile -t COMPREPLY < <(
-        compgen -W "--config --check --once --dry-run --verbose --help --version" -- "$word"
+        compgen -W "--config --check --once --dry-run --verbose --json --color --help --version" -- "$word"
       )
       ;;
   esac

@@ -86,6 +86,7 @@ class Pusher {
     auto connected = co_await connect(executor_, target_, deadline_, step_, warnings_);
     if (!connected) co_return connected.error();
     session_ = std::move(*connected);
+    session_->tell_sent(plan_.sent);
 
     auto look = co_await look_at_target();
     if (!look) co_return look.error();

@@ -36,6 +36,8 @@ struct Plan {
   /// Digests that an earlier push left there; a target that holds neither these nor the new ones
   /// has drifted.
   std::optional<Digest> believed;
+  /// Kept at the bytes of tables that went out so far, if it is not null.
+  std::uint64_t* sent = nullptr;
   /// Set for a target whose own table nobody judged yet: called with that table's bytes (not called
   /// if it has none). An error holds the push: nothing is sent, and the outcome is `held`.
   std::function<Result<>(std::string_view present)> judge_present;

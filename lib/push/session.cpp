@@ -425,6 +425,7 @@ Session::Async<bool> Session::write(LIBSSH2_CHANNEL* channel, std::string_view b
     if (put > 0) {
       bytes.remove_prefix(static_cast<std::size_t>(put));
       if (counts) bytes_sent_ += static_cast<std::uint64_t>(put);
+      if (counts && told_ != nullptr) *told_ = bytes_sent_;
       turn += static_cast<std::size_t>(put);
       if (turn < output_turn) continue;
       turn = 0;

@@ -71,6 +71,8 @@ class Session {
 
   /// File bytes that went out, whether or not they arrived.
   [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
+  /// Keeps `*sent` at bytes_sent(); null: nobody wants to know.
+  void tell_sent(std::uint64_t* sent) { told_ = sent; }
 
  private:
   using Tcp = boost::asio::ip::tcp;
@@ -101,6 +103,7 @@ class Session {
   std::size_t input_budget_ = 0;  ///< bytes that may come in before other coroutines have a turn
   std::string hello_;             ///< what came in during the handshake
   std::uint64_t bytes_sent_ = 0;
+  std::uint64_t* told_ = nullptr;
 };
 
 /// `1.10.0`: the version of the SSH library at run time.

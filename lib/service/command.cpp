@@ -20,6 +20,10 @@ class Grammar {
         ->type_name("FILE")
         ->capture_default_str();
     app_.add_flag("--json", command_.json, "one JSON document");
+    app_.add_flag("--verbose,-v", command_.verbose, "long lists in full");
+    app_.add_option("--color,--colour", command_.colour, "auto, always or never")
+        ->transform(CLI::CheckedTransformer(colour_names))
+        ->type_name("WHEN");
     app_.set_version_flag("--version", RCPTSYNC_VERSION);
     app_.require_subcommand(1);
     app_.fallthrough();
@@ -67,19 +71,26 @@ class Grammar {
         ->capture_default_str();
     auto* const diff =
         add(app_, Kind::diff, "diff",
-            "added, removed and changed entries; without numbers the held change, else the last "
-            "one");
+            "added, removed and changed entries; without numbers the held change, else what a "
+            "pin keeps out, else the last one");
     diff->add_option("FROM", command_.from,
                      "a generation: what it changed; with TO: the difference between both")
         ->check(CLI::NonNegativeNumber);
-    diff->add_option("TO", command_.to, "a later generation")->check(CLI::NonNegativeNumber);
+    diff->add_option("TO", command_.to, "another generation")->check(CLI::NonNegativeNumber);
+    diff->add_option("--target", command_.target,
+                     "what the first table of this target, which is held, would take from it")
+        ->type_name("NAME")
+        ->excludes("FROM");
     auto* const table = add(app_, Kind::table, "table", "the exact bytes that a target gets");
     table->add_option("--target", command_.target,
                       "name of the target; without it the whole table in format postfix");
     table->add_flag("--access", command_.access, "the access table, which holds the reject texts");
-    add(app_, Kind::why, "why", "why an address is listed or not")
-        ->add_option("ADDRESS", command_.address, "with or without smtp:")
-        ->required();
+    table->add_option("--generation", command_.at, "as it was in this generation")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("GEN");
+    auto* const why = add(app_, Kind::why, "why", "why an address is listed or not");
+    why->add_option("ADDRESS", command_.address, "with or without smtp:")->required();
+    why->add_flag("--live", command_.live, "ask the sources now, past their filters");
   }
 
   void add_orders() {

@@ -13,14 +13,15 @@
 #include "service/exit_code.hpp"
 #include "service/history.hpp"
 #include "service/prune.hpp"
+#include "service/terminal.hpp"
 
 namespace rcptsync::service {
 
 struct Command {
   enum class Kind {
     status,
-    history,
     diff,
+    history,
     table,
     why,
     approve,
@@ -38,11 +39,15 @@ struct Command {
   Kind kind = Kind::status;
   std::filesystem::path config_file = "/etc/rcptsync/rcptsync.yaml";
   bool json = false;
-  std::size_t limit = usual_history;      ///< history; 0: all
+  bool verbose = false;  ///< long lists in full
+  Colour colour = Colour::automatic;
   std::optional<std::uint64_t> from, to;  ///< diff
-  std::string target;                     ///< table: may be empty; target_test, target_setup
+  std::size_t limit = usual_history;      ///< history; 0: all
+  std::string target;                     ///< diff, table: may be empty; target_test, …_setup
   bool access = false;                    ///< table
+  std::optional<std::uint64_t> at;        ///< table: as that generation had it
   std::string address;                    ///< why
+  bool live = false;                      ///< why: ask the sources, too
   std::string digest;                     ///< approve, reject: as it was typed
   std::uint64_t generation = 0;           ///< rollback
   std::vector<std::string> targets;       ///< push, verify; empty: all

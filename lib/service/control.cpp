@@ -310,9 +310,13 @@ asio::awaitable<void> Control::respond(Connection& connection, const Peer& peer,
   connection.allow(examination_time);
   Collected errors;
   std::ostringstream out;
-  const OperatorContext context{
-      *config,       &store_, errors, command.json, std::clamp<std::size_t>(request.width, 40, 500),
-      request.colour};
+  const OperatorContext context{*config,
+                                &store_,
+                                errors,
+                                command.json,
+                                std::clamp<std::size_t>(request.width, 40, 500),
+                                request.colour,
+                                command.verbose};
   if (command.kind == Command::Kind::prune || command.kind == Command::Kind::keygen) {
     reply.end.refused = true;
     reply.end.reason = "that is for root alone, without the daemon";

@@ -8,6 +8,7 @@
 #include "base/event.hpp"
 #include "journal/journal.hpp"
 #include "service/exit_code.hpp"
+#include "service/terminal.hpp"
 
 namespace rcptsync::service {
 
@@ -19,10 +20,14 @@ ExitCode run_daemon(const std::filesystem::path& config_file, EventSink& sink,
 /// One whole cycle: every source, the guard, the commit, every target that is not current.
 ExitCode run_once(const std::filesystem::path& config_file, EventSink& sink);
 
-/// What one cycle would do, on a copy of the state; connects to no target. `verbose`: every entry,
-/// not only totals.
-ExitCode run_dry(const std::filesystem::path& config_file, bool verbose, std::ostream& out,
-                 EventSink& sink);
+struct DryRunOptions {
+  bool verbose = false;  ///< every entry, not only totals
+  bool json = false;     ///< one JSON document
+  Terminal terminal;
+};
+/// What one cycle would do, on a copy of the state; connects to no target.
+ExitCode run_dry(const std::filesystem::path& config_file, const DryRunOptions& options,
+                 std::ostream& out, EventSink& sink);
 
 /// Configuration, keys, known_hosts, modes, credentials; no network. Every fault on a line of its
 /// own.

@@ -24,6 +24,9 @@ namespace {
 
 constexpr std::size_t missed_named = 10;
 
+// How often status.json says how far long work is.
+constexpr std::chrono::seconds progress_interval{1};
+
 // What decides how a directory's values are understood, besides the configuration.
 std::string this_program() {
   return fmt::format("{} {}", RCPTSYNC_VERSION, sha256(recipient::grammar()).brief());
@@ -40,6 +43,8 @@ struct Engine::Reads {
     return results[index] ? &*results[index] : nullptr;
   }
   std::vector<std::optional<SourceRead>> results;
+  std::set<std::size_t> running;  ///< sources that are being read
+  WallTime began = system_clock().wall();
   std::size_t left = 0;
   asio::steady_timer done;
 };
@@ -51,7 +56,8 @@ Engine::Engine(asio::io_context& io, std::unique_ptr<store::Store> store, EventS
       reporter_(*store_, sink),
       sink_(reporter_),
       make_source_(std::move(make_source)),
-      fleet_(io, worker_, *store_, sink_, [this] { save(); }) {
+      fleet_(io, worker_, *store_, sink, [this] { save(); }),
+      progress_(io) {
   runtime_.pid = ::getpid();
   runtime_.program = this_program();
   runtime_.started = system_clock().wall();
@@ -160,18 +166,24 @@ asio::awaitable<std::shared_ptr<Engine::Reads>> Engine::read_sources(const Cycle
         !request.sources.contains(reader_->source(index).name))
       continue;
     ++reads->left;
+    reads->running.insert(index);
     const auto order = order_for(index, request);
     asio::post(*readers_, [this, reads, index, order, stop] {
       reads->results[index] = reader_->read(index, order, stop);
-      asio::post(io_, [reads] {
+      asio::post(io_, [reads, index] {
+        reads->running.erase(index);
         if (--reads->left == 0) reads->done.cancel();
       });
     });
   }
+  reading_ = reads;
+  follow_progress();
   while (reads->left > 0) {
     boost::system::error_code ignored;
     co_await reads->done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
+  reading_.reset();
+  for (auto& [name, status] : runtime_.sources) status.reading.reset();
   co_return reads;
 }
 
@@ -455,9 +467,34 @@ std::string Engine::summary() const {
 void Engine::save() {
   if (!config_) return;
   runtime_.pushing = fleet_.pushing();
+  runtime_.progress = fleet_.progress();
   runtime_.unproven = fleet_.unproven();
+  for (std::size_t i = 0; reading_ && i < reader_->size(); ++i) {
+    auto& status = runtime_.sources[reader_->source(i).name];
+    status.reading.reset();
+    if (!reading_->running.contains(i)) continue;
+    status.reading = reading_->began;
+    status.so_far = reader_->so_far(i);
+  }
   writer_->save(runtime_);
-  reporter_.look(runtime_);
+  follow_progress();
+}
+
+// Says again and again how far work is that takes longer than a moment.
+void Engine::follow_progress() {
+  if (!reading_ && fleet_.pushing().empty()) {
+    progress_.cancel();
+    following_ = false;
+    return;
+  }
+  if (following_) return;
+  following_ = true;
+  progress_.expires_after(progress_interval);
+  progress_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    following_ = false;
+    save();
+  });
 }
 
 }  // namespace rcptsync::service

@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
 #include <set>
@@ -86,6 +87,7 @@ class Engine {
   void note_rings(const CycleRequest& request, const Reads& reads, bool committed);
   void tell(const CycleReport& report, store::Cause cause, std::chrono::microseconds duration);
   void save();
+  void follow_progress();
 
   boost::asio::io_context& io_;
   std::unique_ptr<store::Store> store_;
@@ -111,7 +113,10 @@ class Engine {
     std::uint64_t generation = 0, recipients = 0, held = 0;
     bool holds = false;
   };
-  Summary last_;  ///< of the last cycle
+  Summary last_;                    ///< of the last cycle
+  std::shared_ptr<Reads> reading_;  ///< while sources are read
+  boost::asio::steady_timer progress_;
+  bool following_ = false;  ///< the timer runs
 };
 
 }  // namespace rcptsync::service

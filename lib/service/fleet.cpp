@@ -167,6 +167,7 @@ void Fleet::start_queued() {
     entry = queue_.erase(entry);
     ++running_;
     run->pushing = true;
+    run->progress = {system_clock().wall(), 0, 0};
     active_.insert(run);
     unproven_.insert(run->record.name);
     auto ended = [this, run](std::exception_ptr failure) {
@@ -254,6 +255,9 @@ asio::awaitable<Result<push::Outcome>> Fleet::push_tables(
   plan.access = files.access.bytes;
   plan.access_digest = files.access.digest;
   plan.force = force;
+  run.progress.total =
+      files.recipients.bytes.size() + (files.has_access ? files.access.bytes.size() : 0);
+  plan.sent = &run.progress.sent;
   if (run.record.generation != 0) plan.believed = run.record.digest;
   std::optional<store::Hold> hold;
   if (!run.record.judged)
@@ -454,6 +458,12 @@ std::set<std::string> Fleet::pushing() const {
   std::set<std::string> names;
   for (const auto& run : active_) names.insert(run->record.name);
   return names;
+}
+
+std::map<std::string, PushProgress> Fleet::progress() const {
+  std::map<std::string, PushProgress> progress;
+  for (const auto& run : active_) progress.emplace(run->record.name, run->progress);
+  return progress;
 }
 
 bool Fleet::any_failing() const {

@@ -24,6 +24,7 @@
 #include "base/time.hpp"
 #include "config/config.hpp"
 #include "push/push.hpp"
+#include "service/runtime.hpp"
 #include "service/target_tables.hpp"
 #include "store/store.hpp"
 #include "sync/target_machine.hpp"
@@ -75,6 +76,8 @@ class Fleet {
   void stop(std::chrono::milliseconds patience);
 
   [[nodiscard]] std::set<std::string> pushing() const;
+  /// How far the pushes are that run.
+  [[nodiscard]] std::map<std::string, PushProgress> progress() const;
   /// Targets whose last push was not seen to end, or not noted in the store.
   [[nodiscard]] const std::set<std::string>& unproven() const { return unproven_; }
   /// True if an enabled target's last push failed.
@@ -91,7 +94,8 @@ class Fleet {
     boost::asio::steady_timer timer;
     boost::asio::cancellation_signal cancel;
     bool pushing = false;
-    bool gone = false;  ///< no longer configured
+    bool gone = false;           ///< no longer configured
+    PushProgress progress = {};  ///< of the push that runs
   };
   using RunPtr = std::shared_ptr<Run>;
 

@@ -9,8 +9,7 @@
 
 #include "base/escape.hpp"
 #include "base/plural.hpp"
-#include "service/difference.hpp"
-#include "store/ledger.hpp"
+#include "service/find_difference.hpp"
 
 namespace rcptsync::service {
 namespace {
@@ -140,13 +139,14 @@ Result<> name_generation(const Command& command, store::View& view, Order& order
   order.generation = command.generation;
   const auto meta = view.meta();
   if (!meta) return meta.error();
-  const auto changes = store::net_changes(view, meta->generation, command.generation);
-  if (!changes) return changes.error();
+  const auto difference =
+      find_difference(view, DifferenceQuery{meta->generation, command.generation, {}});
+  if (!difference) return difference.error();
   fmt::print(out, "From generation {}, {}, back to {} of {}, {}:\n", meta->generation,
              counted(meta->accepted, "recipient"), command.generation, rfc3339((*kept)->time),
              counted((*kept)->total, "recipient"));
-  print_domains(out, *changes);
-  print_changes(out, *changes);
+  print_totals(out, totals_of(*difference), {}, command.verbose);
+  print_entries(out, *difference, {}, command.verbose);
   fmt::print(out, "It is pinned until `rcptsyncctl resync`.\n");
   return {};
 }

@@ -17,7 +17,7 @@
 #include "config/load.hpp"
 #include "recipient/address.hpp"
 #include "service/daemon.hpp"
-#include "service/difference.hpp"
+#include "service/dry_run.hpp"
 #include "service/engine.hpp"
 #include "service/offload.hpp"
 #include "service/orders.hpp"
@@ -159,8 +159,8 @@ ExitCode run_once(const std::filesystem::path& config_file, EventSink& sink) {
   return code;
 }
 
-ExitCode run_dry(const std::filesystem::path& config_file, bool verbose, std::ostream& out,
-                 EventSink& sink) {
+ExitCode run_dry(const std::filesystem::path& config_file, const DryRunOptions& options,
+                 std::ostream& out, EventSink& sink) {
   const auto config = load_configuration(config_file, sink);
   if (!config) return exit_configuration;
   const auto fail = [&](const Error& error) {
@@ -184,25 +184,33 @@ ExitCode run_dry(const std::filesystem::path& config_file, bool verbose, std::os
   input.cause = store::Cause::poll;
   input.now = system_clock().wall();
   bool failed = false;
+  DryRun run;
   std::vector<SourceRead> reads((*reader)->size());
   for (std::size_t i = 0; i < reads.size(); ++i) {
-    const auto& source = (*reader)->source(i);
+    auto& source = run.sources.emplace_back();
+    source.name = (*reader)->source(i).name;
     reads[i] = (*reader)->read(i, {source::ReadKind::full, false}, {});
     const auto& verdict = reads[i].verdict;
     if (verdict) {
-      fmt::print(out, "source {}: {}, {} changed, {} gone\n", source.name,
-                 counted(verdict->objects, "object"), reads[i].changes.upserts.size(),
-                 reads[i].changes.removals.size());
+      source.objects = verdict->objects;
+      source.changed = reads[i].changes.upserts.size();
+      source.gone = reads[i].changes.removals.size();
     } else {
       failed = true;
-      fmt::print(out, "source {}: not read: {}\n", source.name, verdict.error().message);
+      source.error = verdict.error().message;
     }
     input.sources.push_back((*reader)->input(i, &reads[i]));
   }
-  const auto report = commit_cycle(**store, input, true);
+  auto report = commit_cycle(**store, input);
   if (!report) return fail(report.error());
-  print_difference(out, *report, verbose);
-  return failed ? exit_failed : report->hold ? exit_held : exit_ok;
+  run.report = std::move(*report);
+  const auto read = (*store)->read([&](store::View& view) { return add_differences(view, run); });
+  if (!read) return fail(read.error());
+  if (options.json)
+    print_dry_run_json(out, run);
+  else
+    print_dry_run_text(out, run, options.terminal, options.verbose);
+  return failed ? exit_failed : run.report.hold ? exit_held : exit_ok;
 }
 
 }  // namespace rcptsync::service

@@ -1,11 +1,10 @@
 #include "service/operator.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ostream.h>
 
-#include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <utility>
 
 #include "base/escape.hpp"
 #include "base/plural.hpp"
@@ -13,210 +12,146 @@
 #include "service/history.hpp"
 #include "service/status_report.hpp"
 #include "service/target_tables.hpp"
-#include "service/why.hpp"
-#include "store/store.hpp"
+#include "service/terminal.hpp"
+#include "store/ledger.hpp"
 
 namespace rcptsync::service {
 namespace {
 
-using nlohmann::json;
-
-ExitCode fail(EventSink& errors, const Error& error) {
-  errors.emit({EventKind::diagnostic, Priority::error, error.message});
+ExitCode fail(const OperatorContext& context, const Error& error) {
+  context.errors.emit({EventKind::diagnostic, Priority::error, error.message});
   return exit_failed;
 }
 
-Error no_state(const config::Config& config) {
-  return {Errc::not_found, fmt::format("{} holds no state yet: rcptsyncd has not run here",
-                                       config.state_dir.native())};
+Terminal terminal_of(const OperatorContext& context) {
+  return {context.width, context.colour};
 }
 
-struct Difference {
-  std::string title;
-  std::vector<store::Change> changes;
-};
-
-Result<std::vector<store::Change>> changes_of(store::View& view, std::uint64_t number) {
-  auto generation = view.generation(number);
-  if (!generation) return generation.error();
-  if (!*generation) return Error{Errc::not_found, fmt::format("generation {} is not kept", number)};
-  std::vector<store::Change> changes;
-  const auto visited = view.each_change(number, [&](const store::Change& change) {
-    changes.push_back(change);
-    return true;
+/// What `gather` makes of one view of the state.
+template <class Gather>
+auto read_state(const OperatorContext& context, const Gather& gather)
+    -> decltype(gather(std::declval<store::View&>())) {
+  if (context.store == nullptr)
+    return Error{Errc::not_found, fmt::format("{} holds no state yet: rcptsyncd has not run here",
+                                              context.config.state_dir.native())};
+  decltype(gather(std::declval<store::View&>())) gathered = Error{};
+  const auto read = context.store->read([&](store::View& view) -> Result<> {
+    gathered = gather(view);
+    if (!gathered) return gathered.error();
+    return {};
   });
-  if (!visited) return visited.error();
-  return changes;
+  if (!read) return read.error();
+  return gathered;
 }
 
-Result<Difference> held_difference(store::View& view, const store::Hold& hold) {
-  Difference difference{
-      fmt::format("held since {}: {}, digest {}: {}", rfc3339(hold.since),
-                  counted(hold.removed, "removal"), hold.digest.brief(), hold.reason),
-      {}};
-  const auto visited = view.each_held([&](std::string_view address, const store::HeldRecord& held) {
-    difference.changes.push_back(
-        {held.reject.empty() ? store::Operation::removed : store::Operation::changed,
-         std::string(address), held.reject});
-    return true;
-  });
-  if (!visited) return visited.error();
-  return difference;
+Result<recipient::TableSettings> settings_for(const config::Config& config,
+                                              const TableQuery& query) {
+  recipient::TableSettings settings;
+  if (!query.target.empty()) {
+    const config::Target* target = nullptr;
+    for (const auto& candidate : config.targets)
+      if (candidate.name == query.target) target = &candidate;
+    if (target == nullptr)
+      return Error{Errc::not_found, fmt::format("no target is named {}", escape(query.target))};
+    settings = table_settings(config, *target);
+  }
+  settings.with_access = settings.with_access || query.access;
+  return settings;
 }
 
-/// The net change from one generation to a later one: what came and went in between cancels out.
-Result<Difference> net_difference(store::View& view, std::uint64_t from, std::uint64_t to) {
-  struct Net {
-    bool before = false, after = false;
-    std::string reject;
-  };
-  std::map<std::string, Net> net;
-  for (auto number = from + 1; number <= to; ++number) {
-    auto changes = changes_of(view, number);
-    if (!changes) return changes.error();
-    for (auto& change : *changes) {
-      const auto [place, fresh] = net.try_emplace(change.address);
-      if (fresh) place->second.before = change.operation != store::Operation::added;
-      place->second.after = change.operation != store::Operation::removed;
-      place->second.reject = text_of(change);
-    }
-  }
-  Difference difference{fmt::format("generation {} to {}", from, to), {}};
-  for (auto& [address, state] : net) {
-    if (!state.before && !state.after) continue;
-    const auto operation = !state.before  ? store::Operation::added
-                           : !state.after ? store::Operation::removed
-                                          : store::Operation::changed;
-    difference.changes.push_back({operation, address, state.reject, state.reject});
-  }
-  return difference;
-}
-
-Result<Difference> find_difference(store::View& view, std::optional<std::uint64_t> from,
-                                   std::optional<std::uint64_t> to) {
-  if (from && to)
-    return *from <= *to ? net_difference(view, *from, *to)
-                        : Result<Difference>(
-                              Error{Errc::invalid, "the first generation must be the older one"});
-  if (!from) {
-    auto hold = view.hold();
-    if (!hold) return hold.error();
-    if (*hold && (*hold)->removed > 0) return held_difference(view, **hold);
-    const auto meta = view.meta();
-    if (!meta) return meta.error();
-    if (meta->generation == 0) return Error{Errc::not_found, "there is no generation yet"};
-    from = meta->generation;
-  }
-  auto generation = view.generation(*from);
+/// The tables of a generation that is kept, from the ledger.
+Result<recipient::Tables> tables_of_generation(store::View& view, std::uint64_t number,
+                                               const recipient::TableSettings& settings) {
+  const auto generation = view.generation(number);
   if (!generation) return generation.error();
-  auto changes = changes_of(view, *from);
-  if (!changes) return changes.error();
-  return Difference{fmt::format("generation {} of {} ({})", *from, rfc3339((*generation)->time),
-                                store::to_string((*generation)->cause)),
-                    std::move(*changes)};
-}
-
-void print_json(std::ostream& out, const Difference& difference) {
-  json document = {{"title", difference.title},
-                   {"added", json::array()},
-                   {"removed", json::array()},
-                   {"changed", json::array()}};
-  for (const auto& change : difference.changes) {
-    const char* list = change.operation == store::Operation::added     ? "added"
-                       : change.operation == store::Operation::removed ? "removed"
-                                                                       : "changed";
-    const auto& text = text_of(change);
-    document[list].push_back(
-        {{"address", change.address}, {"reject", text.empty() ? json(nullptr) : json(text)}});
-  }
-  out << document.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
+  if (!*generation)
+    return Error{Errc::not_found, fmt::format("generation {} is not kept; rcptsyncctl history "
+                                              "lists those that are",
+                                              number)};
+  Result<> walked;
+  auto tables = recipient::make_tables(
+      [&](const std::function<void(const recipient::Row&)>& take) {
+        walked = store::each_row_of(view, number,
+                                    [&](std::string_view address, std::string_view reject) {
+                                      take({address, reject});
+                                      return true;
+                                    });
+      },
+      settings);
+  if (!walked) return walked.error();
+  const auto& noted = (*generation)->digest;
+  if (is_whole_table(settings) && noted != Digest{} && noted != tables.recipients.digest)
+    return Error{Errc::damaged,
+                 fmt::format("generation {} does not have the digest that it had when it was in "
+                             "force: the ledger is damaged; the table in force is not concerned",
+                             number)};
+  return tables;
 }
 
 }  // namespace
 
 ExitCode print_status(const OperatorContext& context, std::ostream& out) {
   const auto report = gather_status(context.config, context.store, system_clock().wall());
-  if (!report) return fail(context.errors, report.error());
-  context.json ? print_status_json(out, *report) : print_status_text(out, *report);
+  if (!report) return fail(context, report.error());
+  if (context.json)
+    print_status_json(out, *report);
+  else
+    print_status_text(out, *report, terminal_of(context));
   return report->failing() ? exit_failed : report->holding() ? exit_held : exit_ok;
 }
 
-ExitCode print_diff(const OperatorContext& context, std::optional<std::uint64_t> from,
-                    std::optional<std::uint64_t> to, std::ostream& out) {
-  if (!context.store) return fail(context.errors, no_state(context.config));
-  Difference difference;
-  const auto read = context.store->read([&](store::View& view) -> Result<> {
-    auto found = find_difference(view, from, to);
-    if (!found) return found.error();
-    difference = std::move(*found);
-    return {};
-  });
-  if (!read) return fail(context.errors, read.error());
-  if (context.json) {
-    print_json(out, difference);
-  } else {
-    fmt::print(out, "{}\n", difference.title);
-    print_domains(out, difference.changes);
-    print_changes(out, difference.changes);
-  }
+ExitCode print_diff(const OperatorContext& context, const DifferenceQuery& query,
+                    std::ostream& out) {
+  const auto difference =
+      read_state(context, [&](store::View& view) { return find_difference(view, query); });
+  if (!difference) return fail(context, difference.error());
+  if (context.json)
+    out << difference_json(*difference)
+               .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
+        << '\n';
+  else
+    print_difference_text(out, *difference, terminal_of(context), context.verbose);
   return exit_ok;
 }
 
 ExitCode print_history(const OperatorContext& context, std::size_t limit, std::ostream& out) {
-  if (!context.store) return fail(context.errors, no_state(context.config));
-  std::vector<store::Generation> generations;
-  const auto read = context.store->read([&](store::View& view) -> Result<> {
-    auto gathered = gather_history(view, limit);
-    if (!gathered) return gathered.error();
-    generations = std::move(*gathered);
-    return {};
-  });
-  if (!read) return fail(context.errors, read.error());
+  const auto generations =
+      read_state(context, [&](store::View& view) { return gather_history(view, limit); });
+  if (!generations) return fail(context, generations.error());
   if (context.json)
-    print_history_json(out, generations);
+    print_history_json(out, *generations);
   else
-    print_history_text(out, generations, {context.width, context.colour});
+    print_history_text(out, *generations, terminal_of(context));
   return exit_ok;
 }
 
-ExitCode print_table(const OperatorContext& context, const std::string& name, bool access,
-                     std::ostream& out) {
-  if (!context.store) return fail(context.errors, no_state(context.config));
-  recipient::TableSettings settings;  // without a name: the whole table in format postfix
-  if (!name.empty()) {
-    const config::Target* target = nullptr;
-    for (const auto& candidate : context.config.targets)
-      if (candidate.name == name) target = &candidate;
-    if (target == nullptr)
-      return fail(context.errors,
-                  {Errc::not_found, fmt::format("no target is named {}", escape(name))});
-    settings = table_settings(context.config, *target);
-  }
-  settings.with_access = settings.with_access || access;
-  const auto read = context.store->read([&](store::View& view) -> Result<> {
-    const auto made = make_target_tables(view, settings);
+ExitCode print_table(const OperatorContext& context, const TableQuery& query, std::ostream& out) {
+  const auto settings = settings_for(context.config, query);
+  if (!settings) return fail(context, settings.error());
+  const auto tables = read_state(context, [&](store::View& view) -> Result<recipient::Tables> {
+    if (query.generation) return tables_of_generation(view, *query.generation, *settings);
+    auto made = make_target_tables(view, *settings);
     if (!made) return made.error();
     if (made->generation == 0) return Error{Errc::not_found, "there is no table yet"};
-    out << (access ? made->tables.access : made->tables.recipients).bytes;
-    return {};
+    return std::move(made->tables);
   });
-  if (!read) return fail(context.errors, read.error());
+  if (!tables) return fail(context, tables.error());
+  out << (query.access ? tables->access : tables->recipients).bytes;
   out.flush();
   return out ? exit_ok : exit_failed;
 }
 
-ExitCode print_why(const OperatorContext& context, const std::string& address, std::ostream& out) {
-  if (!context.store) return fail(context.errors, no_state(context.config));
-  WhyReport report;
-  const auto read = context.store->read([&](store::View& view) -> Result<> {
-    auto gathered = gather_why(view, context.config, address);
-    if (!gathered) return gathered.error();
-    report = std::move(*gathered);
-    return {};
-  });
-  if (!read) return fail(context.errors, read.error());
-  context.json ? print_why_json(out, report) : print_why_text(out, report);
-  return report.verdict == WhyReport::Verdict::listed ? exit_ok : exit_not_listed;
+ExitCode print_why(const OperatorContext& context, const WhyQuery& query, std::ostream& out) {
+  auto report = read_state(
+      context, [&](store::View& view) { return gather_why(view, context.config, query.address); });
+  if (!report) return fail(context, report.error());
+  // Not inside the view: a directory may take its time.
+  if (query.live) ask_sources(*report, context.config);
+  if (context.json)
+    print_why_json(out, *report);
+  else
+    print_why_text(out, *report, terminal_of(context), context.config);
+  return report->verdict == WhyReport::Verdict::listed ? exit_ok : exit_not_listed;
 }
 
 }  // namespace rcptsync::service

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <iosfwd>
 #include <optional>
 #include <string>
@@ -10,6 +11,8 @@
 #include "base/event.hpp"
 #include "config/config.hpp"
 #include "service/exit_code.hpp"
+#include "service/find_difference.hpp"
+#include "service/why.hpp"
 #include "store/store.hpp"
 
 namespace rcptsync::service {
@@ -23,26 +26,28 @@ struct OperatorContext {
   bool json = false;              ///< one JSON document
   std::size_t width = 80;         ///< columns of the reader's terminal
   bool colour = false;            ///< the reader's terminal has it
+  bool verbose = false;           ///< long lists in full
 };
 
 /// Sources, generation, held change, targets. exit_held while the guard holds something,
 /// exit_failed while a source or target fails.
 ExitCode print_status(const OperatorContext& context, std::ostream& out);
 
-/// `from` and `to` generations; only `from`: what that generation changed; none: the held change,
-/// else the last one.
-ExitCode print_diff(const OperatorContext& context, std::optional<std::uint64_t> from,
-                    std::optional<std::uint64_t> to, std::ostream& out);
-
-/// The exact bytes that the target gets; without a name the whole table in format postfix.
-/// `access`: the access table.
-ExitCode print_table(const OperatorContext& context, const std::string& target, bool access,
-                     std::ostream& out);
+ExitCode print_diff(const OperatorContext& context, const DifferenceQuery& query,
+                    std::ostream& out);
 
 /// The generations that are kept, newest first, at most `limit`; 0: all.
 ExitCode print_history(const OperatorContext& context, std::size_t limit, std::ostream& out);
 
+struct TableQuery {
+  std::string target;   ///< in its format and with its domains; empty: the whole table, `postfix`
+  bool access = false;  ///< the access table beside it
+  std::optional<std::uint64_t> generation;  ///< as that generation had it; none: the one in force
+};
+/// The exact bytes.
+ExitCode print_table(const OperatorContext& context, const TableQuery& query, std::ostream& out);
+
 /// Why an address is listed or not. exit_not_listed if the targets do not accept it.
-ExitCode print_why(const OperatorContext& context, const std::string& address, std::ostream& out);
+ExitCode print_why(const OperatorContext& context, const WhyQuery& query, std::ostream& out);
 
 }  // namespace rcptsync::service

@@ -8,6 +8,35 @@
 #include "source/settings.hpp"
 
 namespace rcptsync::service {
+namespace {
+
+/// Counts what goes by, for a person who waits for a long read.
+class Counting final : public recipient::ObjectSink {
+ public:
+  Counting(recipient::ObjectSink& sink, std::atomic<std::uint64_t>& count)
+      : sink_(sink), count_(count) {
+    count_ = 0;
+  }
+  void upsert(const recipient::Object& object) override {
+    count_.fetch_add(1, std::memory_order_relaxed);
+    sink_.upsert(object);
+  }
+  bool present(std::string_view key) override {
+    count_.fetch_add(1, std::memory_order_relaxed);
+    return sink_.present(key);
+  }
+  void remove(std::string_view key) override { sink_.remove(key); }
+  void restart() override {
+    count_ = 0;
+    sink_.restart();
+  }
+
+ private:
+  recipient::ObjectSink& sink_;
+  std::atomic<std::uint64_t>& count_;
+};
+
+}  // namespace
 
 Result<std::unique_ptr<Reader>> Reader::open(const config::Config& config, store::Store& store,
                                              const NewerCookies& cookies, const MakeSource& make) {
@@ -71,7 +100,8 @@ SourceRead Reader::read(std::size_t index, const ReadOrder& order, const std::st
     return result;
   }
   sync::ReadSession session(entry.known, hasher_);
-  result.verdict = (*entry.source)->read({order.kind, entry.cookie, entry.server}, session, stop);
+  Counting counting(session, *entry.so_far);
+  result.verdict = (*entry.source)->read({order.kind, entry.cookie, entry.server}, counting, stop);
   if (!result.verdict) return result;
   result.changes = session.finish(result.verdict->unseen_gone);
   if (order.audit) audit(entry, result, stop);

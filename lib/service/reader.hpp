@@ -2,6 +2,7 @@
 // committed.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -61,6 +62,8 @@ class Reader {
 
   /// Blocks. Different indexes may be read at the same time from different threads.
   SourceRead read(std::size_t index, const ReadOrder& order, const std::stop_token& stop);
+  /// Objects that the read which runs, or the last one, named so far. From any thread.
+  [[nodiscard]] std::uint64_t so_far(std::size_t index) const { return *sources_[index].so_far; }
 
   /// The source's part in a cycle that read it, or (null) that did not. `read` outlives it.
   [[nodiscard]] SourceInput input(std::size_t index, const SourceRead* read) const;
@@ -89,6 +92,8 @@ class Reader {
     bool healthy = false;  ///< the last read since open() was complete
     std::string behind;    ///< as that said
     std::set<std::string> warnings;
+    std::shared_ptr<std::atomic<std::uint64_t>> so_far =
+        std::make_shared<std::atomic<std::uint64_t>>(0);
   };
 
   explicit Reader(std::uint64_t hash_seed) : hasher_(hash_seed) {}

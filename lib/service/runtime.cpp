@@ -28,6 +28,22 @@ std::string string_at(const json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+std::uint64_t number_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
+std::map<std::string, PushProgress> pushes_at(const json& object, const char* key) {
+  std::map<std::string, PushProgress> pushes;
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_object()) return pushes;
+  for (const auto& [name, push] : found->items())
+    if (push.is_object())
+      pushes[name] = {time_at(push, "since").value_or(WallTime{}), number_at(push, "sent"),
+                      number_at(push, "total")};
+  return pushes;
+}
+
 std::set<std::string> names_at(const json& object, const char* key) {
   std::set<std::string> names;
   const auto found = object.find(key);
@@ -63,9 +79,12 @@ RuntimeStatus load_runtime(const std::filesystem::path& state_dir) {
           complete != source.end() && complete->is_boolean() && complete->get<bool>(),
           time_at(source, "last_full"),
           string_at(source, "behind"),
-          string_at(source, "watch")};
+          string_at(source, "watch"),
+          time_at(source, "reading"),
+          number_at(source, "so_far")};
     }
   status.pushing = names_at(document, "pushing");
+  status.progress = pushes_at(document, "progress");
   status.unproven = names_at(document, "unproven");
   return status;
 }
@@ -80,13 +99,19 @@ Result<> save_runtime(const std::filesystem::path& state_dir, const RuntimeStatu
                      {"complete", source.complete},
                      {"last_full", time_or_null(source.last_full)},
                      {"behind", source.behind},
-                     {"watch", source.watch}};
+                     {"watch", source.watch},
+                     {"reading", time_or_null(source.reading)},
+                     {"so_far", source.so_far}};
+  json progress = json::object();
+  for (const auto& [name, push] : status.progress)
+    progress[name] = {{"since", rfc3339(push.since)}, {"sent", push.sent}, {"total", push.total}};
   const json document = {{"pid", status.pid},
                          {"program", status.program},
                          {"started", time_or_null(status.started)},
                          {"next_poll", time_or_null(status.next_poll)},
                          {"sources", std::move(sources)},
                          {"pushing", status.pushing},
+                         {"progress", std::move(progress)},
                          {"unproven", status.unproven}};
   // Text from outside was escaped on its way in; the replacing handler only keeps a bug from
   // throwing here.

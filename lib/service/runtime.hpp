@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -25,12 +26,21 @@ struct SourceStatus {
   std::string mode;  ///< `full` or `incremental`, of the last read; empty: none yet
   std::string server;
   std::optional<WallTime> last_success;
-  std::string last_error;             ///< empty after a success
-  bool complete = false;              ///< the last read was
-  std::optional<WallTime> last_full;  ///< when the last full read that was committed began
-  std::string behind;                 ///< as source::Complete, of the last complete read
-  std::string watch;                  ///< as to_string(WatchState); empty: it is not watched
+  std::string last_error;                ///< empty after a success
+  bool complete = false;                 ///< the last read was
+  std::optional<WallTime> last_full;     ///< when the last full read that was committed began
+  std::string behind;                    ///< as source::Complete, of the last complete read
+  std::string watch;                     ///< as to_string(WatchState); empty: it is not watched
+  std::optional<WallTime> reading = {};  ///< since when it is being read; nothing: it is not
+  std::uint64_t so_far = 0;              ///< objects that this read named
   bool operator==(const SourceStatus&) const = default;
+};
+
+/// A push that runs.
+struct PushProgress {
+  WallTime since{};
+  std::uint64_t sent = 0, total = 0;  ///< bytes of tables; total 0: it is not known yet
+  bool operator==(const PushProgress&) const = default;
 };
 
 struct RuntimeStatus {
@@ -39,7 +49,8 @@ struct RuntimeStatus {
   std::optional<WallTime> started;
   std::optional<WallTime> next_poll;
   std::map<std::string, SourceStatus> sources;
-  std::set<std::string> pushing;  ///< targets to which a push runs
+  std::set<std::string> pushing;                 ///< targets to which a push runs
+  std::map<std::string, PushProgress> progress;  ///< of those
   std::set<std::string>
       unproven;  ///< targets whose last push was not seen to end, in this life or one before
 };

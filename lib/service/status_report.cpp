@@ -1,18 +1,13 @@
 #include "service/status_report.hpp"
 
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <fmt/ostream.h>
 #include <sys/file.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "base/escape.hpp"
 #include "base/handle.hpp"
-#include "base/plural.hpp"
-#include "service/doorbells.hpp"
 #include "service/location.hpp"
 #include "service/target_tables.hpp"
 
@@ -50,69 +45,26 @@ json digest_or_null(const Digest& digest) {
   return digest == Digest{} ? json(nullptr) : json(digest.hex());
 }
 
-std::string ago(const std::optional<WallTime>& time, WallTime now) {
-  if (!time) return "never";
-  return human(std::chrono::duration_cast<std::chrono::seconds>(now - *time)) + " ago";
-}
-
-std::string in(const std::optional<WallTime>& time, WallTime now) {
-  if (!time) return "not scheduled";
-  return *time <= now
-             ? "now"
-             : "in " + human(std::chrono::duration_cast<std::chrono::seconds>(*time - now));
-}
-
-// One line for each of the reasons that a hold joins with "; ".
-std::string reason_lines(std::string_view reasons) {
-  std::string lines;
-  while (!reasons.empty()) {
-    const auto end = reasons.find("; ");
-    lines += "  " + std::string(reasons.substr(0, end)) + "\n";
-    reasons.remove_prefix(end == std::string_view::npos ? reasons.size() : end + 2);
-  }
-  return lines;
-}
-
-// The parts after one another, indented, in lines of at most 80 columns if no part is longer.
-std::string in_lines(const std::vector<std::string>& parts) {
-  std::string lines, line;
-  for (const auto& part : parts) {
-    if (!line.empty() && line.size() + 2 + part.size() > 80 - 3) {
-      lines += line + ",\n";
-      line.clear();
-    }
-    line += (line.empty() ? "  " : ", ") + part;
-  }
-  return line.empty() ? lines : lines + line + "\n";
-}
-
-// How a source was read, and what its removals wait for.
-std::string details(const StatusReport::Source& source, WallTime now) {
-  const auto& runtime = source.runtime;
-  std::vector<std::string> parts;
-  if (!runtime.mode.empty()) parts.push_back(runtime.mode + " read");
-  if (!runtime.server.empty()) parts.push_back("from " + escape(runtime.server));
-  if (runtime.last_full) parts.push_back("full read " + ago(runtime.last_full, now));
-  switch (watch_state_of(runtime.watch)) {
-    case WatchState::connected:
-      parts.emplace_back("tells of changes");
-      break;
-    case WatchState::connecting:
-    case WatchState::lost:
-      parts.emplace_back("does not tell of changes now");
-      break;
-    case WatchState::unable:
-      parts.emplace_back("cannot tell of changes");
-      break;
-    case WatchState::none:
-      break;
-  }
-  auto text = in_lines(parts);
-  if (!runtime.behind.empty())
-    text += fmt::format("  behind, removals wait: {}\n", escape(runtime.behind));
-  else if (source.waiting)
-    text += "  removals wait for a full read that confirms them\n";
-  return text;
+/// Refusals, grace, and what a pin keeps out.
+Result<> gather_marks(store::View& view, const config::Config& config, StatusReport& report) {
+  auto refusals = view.refusals();
+  if (!refusals) return refusals.error();
+  report.refused = std::move(*refusals);
+  const auto graced = view.each_grace([&](std::string_view, WallTime gone) {
+    ++report.in_grace.count;
+    const auto end = gone + config.removal.grace;
+    if (!report.in_grace.next_end || end < *report.in_grace.next_end)
+      report.in_grace.next_end = end;
+    return true;
+  });
+  if (!graced || report.pinned == 0) return graced;
+  auto& pending = report.pending.emplace();
+  return view.each_pending([&](const store::Change& change) {
+    pending.added += change.operation == store::Operation::added;
+    pending.removed += change.operation == store::Operation::removed;
+    pending.changed += change.operation == store::Operation::changed;
+    return true;
+  });
 }
 
 }  // namespace
@@ -164,6 +116,7 @@ Result<StatusReport> gather_status(const config::Config& config, store::Store* s
       auto held = view.hold();
       if (!held) return held.error();
       report.held = std::move(*held);
+      if (auto done = gather_marks(view, config, report); !done) return done;
       auto stored_sources = view.sources();
       if (!stored_sources) return stored_sources.error();
       sources = std::move(*stored_sources);
@@ -174,6 +127,9 @@ Result<StatusReport> gather_status(const config::Config& config, store::Store* s
     });
     if (!read) return read.error();
   }
+  auto orders = load_orders(config.state_dir);
+  if (!orders) return orders.error();
+  report.orders = std::move(*orders);
   for (const auto& source : config.sources) {
     StatusReport::Source row;
     row.name = source.name;
@@ -184,15 +140,21 @@ Result<StatusReport> gather_status(const config::Config& config, store::Store* s
       if (record.name == source.name)
         row.objects = record.objects, row.recipients = record.recipients,
         row.waiting = record.unconfirmed;
-    if (!report.running) row.runtime.watch.clear();
+    if (!report.running) {
+      row.runtime.watch.clear();
+      row.runtime.reading.reset();
+    }
     report.sources.push_back(std::move(row));
   }
   for (const auto& target : config.targets) {
-    StatusReport::Target row{target.name, target.host, {}, {}};
+    StatusReport::Target row{target.name, target.host, {}, {}, {}};
     for (auto& record : targets)
       if (record.name == target.name && record.location == location_of(target))
         row.record = std::move(record);
     const bool pushing = report.running && runtime.pushing.contains(target.name);
+    if (const auto push = runtime.progress.find(target.name);
+        pushing && push != runtime.progress.end())
+      row.push = push->second;
     row.state = state_of(target, row.record, report.generation, pushing);
     report.targets.push_back(std::move(row));
   }
@@ -208,6 +170,15 @@ void print_status_json(std::ostream& out, const StatusReport& report) {
                    {"next_poll", time_or_null(report.next_poll)},
                    {"pinned", report.pinned == 0 ? json(nullptr) : json(report.pinned)},
                    {"held", nullptr},
+                   {"held_by_configuration", report.held ? report.held->by_configuration : 0},
+                   {"refused", json::array()},
+                   {"in_grace", report.in_grace.count},
+                   {"next_grace_end", time_or_null(report.in_grace.next_end)},
+                   {"pending", nullptr},
+                   {"orders", json::array()},
+                   {"reading", json::array()},
+                   {"pushing", json::array()},
+                   {"first_tables_held", json::array()},
                    {"sources", json::array()},
                    {"targets", json::array()}};
   if (report.held)
@@ -216,6 +187,37 @@ void print_status_json(std::ostream& out, const StatusReport& report) {
                         {"removed", report.held->removed},
                         {"reason", report.held->reason},
                         {"since", rfc3339(report.held->since)}};
+  for (const auto& refusal : report.refused)
+    document["refused"].push_back({{"digest", refusal.digest.hex()},
+                                   {"time", rfc3339(refusal.time)},
+                                   {"by", refusal.by},
+                                   {"count", refusal.count}});
+  if (report.pending)
+    document["pending"] = {{"added", report.pending->added},
+                           {"removed", report.pending->removed},
+                           {"changed", report.pending->changed}};
+  for (const auto& order : report.orders)
+    document["orders"].push_back(
+        {{"kind", to_string(order.kind)}, {"by", order.by}, {"given", rfc3339(order.given)}});
+  for (const auto& source : report.sources)
+    if (source.runtime.reading)
+      document["reading"].push_back({{"source", source.name},
+                                     {"since", rfc3339(*source.runtime.reading)},
+                                     {"objects", source.runtime.so_far},
+                                     {"objects_before", source.objects}});
+  for (const auto& target : report.targets) {
+    if (target.push)
+      document["pushing"].push_back({{"target", target.name},
+                                     {"since", rfc3339(target.push->since)},
+                                     {"sent", target.push->sent},
+                                     {"total", target.push->total}});
+    if (const auto& hold = target.record.hold)
+      document["first_tables_held"].push_back({{"target", target.name},
+                                               {"digest", hold->digest.hex()},
+                                               {"removed", hold->removed},
+                                               {"reason", hold->reason},
+                                               {"since", rfc3339(hold->since)}});
+  }
   for (const auto& source : report.sources)
     document["sources"].push_back({{"name", source.name},
                                    {"type", source.type},
@@ -240,44 +242,6 @@ void print_status_json(std::ostream& out, const StatusReport& report) {
                                    {"attempts", target.record.attempts},
                                    {"next_attempt", time_or_null(target.record.next_attempt)}});
   out << document.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
-}
-
-void print_status_text(std::ostream& out, const StatusReport& report) {
-  fmt::print(out, "rcptsync {}, daemon {}", RCPTSYNC_VERSION,
-             report.running ? "running" : "not running");
-  if (report.running) fmt::print(out, ", next poll {}", in(report.next_poll, report.now));
-  if (report.last)
-    fmt::print(out, "\ngeneration {} of {}: {}, digest {}\n", report.generation,
-               rfc3339(report.last->time), counted(report.recipients, "recipient"),
-               report.last->digest.brief());
-  else
-    fmt::print(out, "\nno table yet\n");
-  if (report.held && report.generation == 0)
-    fmt::print(out, "HELD since {}: the first table ({})\n{}", rfc3339(report.held->since),
-               counted(report.held->added, "recipient"), reason_lines(report.held->reason));
-  else if (report.held)
-    fmt::print(out, "HELD since {}: {}, digest {}\n{}", rfc3339(report.held->since),
-               counted(report.held->removed, "removal"), report.held->digest.brief(),
-               reason_lines(report.held->reason));
-
-  fmt::print(out, "\n{:<16} {:<17} {:>9} {:>11}  {}\n", "SOURCE", "TYPE", "OBJECTS", "RECIPIENTS",
-             "LAST READ");
-  for (const auto& source : report.sources) {
-    fmt::print(out, "{:<16} {:<17} {:>9} {:>11}  {}\n", source.name, source.type, source.objects,
-               source.recipients, ago(source.runtime.last_success, report.now));
-    out << details(source, report.now);
-    if (!source.runtime.last_error.empty())
-      fmt::print(out, "  failing: {}\n", source.runtime.last_error);
-  }
-  fmt::print(out, "\n{:<16} {:<9} {:>10}  {:<18} {}\n", "TARGET", "STATE", "GENERATION",
-             "LAST SUCCESS", "NEXT ATTEMPT");
-  for (const auto& target : report.targets) {
-    const auto& record = target.record;
-    fmt::print(out, "{:<16} {:<9} {:>10}  {:<18} {}\n", target.name, sync::to_string(target.state),
-               record.generation, ago(record.last_success, report.now),
-               record.next_attempt && report.running ? in(record.next_attempt, report.now) : "-");
-    if (!record.last_error.empty()) fmt::print(out, "  {}\n", record.last_error);
-  }
 }
 
 }  // namespace rcptsync::service

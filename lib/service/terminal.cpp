@@ -1,17 +1,36 @@
 #include "service/terminal.hpp"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace rcptsync::service {
 namespace {
+
+// A terminal that says it is narrower is believed to be wrong.
+constexpr unsigned narrowest = 40;
 
 std::string painted(bool colour, int code, std::string_view text) {
   return colour && !text.empty() ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
 }
 
 }  // namespace
+
+Terminal Terminal::of_standard_output(Colour colour) {
+  Terminal terminal;
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= narrowest)
+    terminal.width = size.ws_col;
+  const char* const no_colour = std::getenv("NO_COLOR");
+  const char* const name = std::getenv("TERM");
+  const bool can = ::isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0') &&
+                   name != nullptr && std::string_view(name) != "dumb";
+  terminal.colour = colour == Colour::always || (colour == Colour::automatic && can);
+  return terminal;
+}
 
 std::string Terminal::red(std::string_view text) const {
   return painted(colour, 31, text);

@@ -2,13 +2,24 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace rcptsync::service {
 
+/// When text is coloured: automatic is on a terminal, unless NO_COLOR is set (no-color.org) or TERM
+/// is `dumb`.
+enum class Colour { automatic, always, never };
+/// As the option --color has them.
+inline const std::map<std::string, Colour> colour_names{
+    {"auto", Colour::automatic}, {"always", Colour::always}, {"never", Colour::never}};
+
 struct Terminal {
+  /// Where standard output goes. 80 columns where it is no terminal.
+  static Terminal of_standard_output(Colour colour);
+
   std::size_t width = 80;  ///< columns
   bool colour = false;
 

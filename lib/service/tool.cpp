@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 #include <pwd.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,19 +24,6 @@ namespace rcptsync::service {
 namespace {
 
 using Kind = Command::Kind;
-
-// What the terminal of standard output can show.
-std::size_t terminal_width() {
-  winsize size{};
-  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40 ? size.ws_col : 80;
-}
-
-bool terminal_colour() {
-  const char* no_colour = std::getenv("NO_COLOR");  // https://no-color.org
-  const char* terminal = std::getenv("TERM");
-  return ::isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0') &&
-         terminal != nullptr && std::string_view(terminal) != "dumb";
-}
 
 // Who gives an order, for the log and the history.
 std::string who() {
@@ -62,8 +48,9 @@ class Tool {
     request_.words = words;
     std::error_code ignored;
     request_.config_file = std::filesystem::absolute(command.config_file, ignored).native();
-    request_.width = terminal_width();
-    request_.colour = terminal_colour();
+    const auto terminal = Terminal::of_standard_output(command.colour);
+    request_.width = terminal.width;
+    request_.colour = terminal.colour;
   }
 
   int run() {
@@ -86,8 +73,9 @@ class Tool {
     const auto opened = start_reader(command_.config_file, *errors_);
     if (opened.code != exit_ok) return opened.code;
     request_.state_dir = state_dir.native();
-    const OperatorContext context{*opened.config, opened.store.get(), *errors_,
-                                  command_.json,  request_.width,     request_.colour};
+    const OperatorContext context{*opened.config,  opened.store.get(), *errors_,
+                                  command_.json,   request_.width,     request_.colour,
+                                  command_.verbose};
     if (is_order(command_.kind)) return order(context);
     if (needs_targets(command_.kind)) return examine_targets(context);
     return answer(command_, context, out_);

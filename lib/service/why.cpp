@@ -1,22 +1,22 @@
 #include "service/why.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ostream.h>
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
-#include <ostream>
+#include <utility>
 
-#include "base/escape.hpp"
 #include "recipient/address.hpp"
+#include "recipient/exclusions.hpp"
 #include "recipient/rules.hpp"
+#include "service/near_misses.hpp"
 
 namespace rcptsync::service {
 namespace {
 
-using nlohmann::json;
 using Verdict = WhyReport::Verdict;
+using Match = WhyReport::Match;
+using Stay = WhyReport::Stay;
 using Holds = WhyReport::Target::Holds;
 
 // Enough for a person; a value that stands in more objects is a mistake that the first ones show.
@@ -28,21 +28,6 @@ class Inquiry {
       : view_(view), config_(config), report_(report) {}
 
   Result<> run() {
-    auto sources = view_.sources();
-    if (!sources) return sources.error();
-    sources_ = std::move(*sources);
-    if (auto done = find_row(); !done) return done;
-    if (row_) {
-      if (auto done = describe_row(); !done) return done;
-    } else {
-      if (auto done = explain_absence(); !done) return done;
-    }
-    return report_.verdict == Verdict::no_address ? Result<>{} : ask_targets();
-  }
-
- private:
-  // As Postfix looks: the address, without its extension, then the domain (relay_recipient_maps).
-  Result<> find_row() {
     auto parsed = recipient::parse_address(recipient::without_prefix(report_.asked));
     report_.syntax = parsed.drop;
     if (parsed.canonical.empty()) {
@@ -50,18 +35,44 @@ class Inquiry {
       return {};
     }
     report_.address = std::move(parsed.canonical);
+    if (auto done = open(); !done) return done;
+    if (auto done = find_row(); !done) return done;
+    if (auto done = row_ ? describe_row() : explain_absence(); !done) return done;
+    return ask_targets();
+  }
+
+ private:
+  Result<> open() {
+    const auto meta = view_.meta();
+    if (!meta) return meta.error();
+    meta_ = *meta;
+    auto sources = view_.sources();
+    if (!sources) return sources.error();
+    sources_ = std::move(*sources);
+    auto hold = view_.hold();
+    if (!hold) return hold.error();
+    hold_ = std::move(*hold);
+    return {};
+  }
+
+  // ---- the row
+  // --------------------------------------------------------------------------------------------------
+
+  // As Postfix looks: the address, without its extension, then the domain (relay_recipient_maps).
+  Result<> find_row() {
     const auto local = recipient::local_of(report_.address);
     const auto domain = recipient::domain_of(report_.address);
-    std::vector<std::string> keys{report_.address};
+    std::vector<std::pair<std::string, Match>> keys{{report_.address, Match::exact}};
     if (const auto plus = local.find('+'); plus != std::string_view::npos && plus > 0)
-      keys.push_back(fmt::format("{}@{}", local.substr(0, plus), domain));
-    keys.push_back(fmt::format("@{}", domain));
-    for (auto& key : keys) {
+      keys.emplace_back(fmt::format("{}@{}", local.substr(0, plus), domain), Match::extension);
+    keys.emplace_back(fmt::format("@{}", domain), Match::wildcard);
+    for (auto& [key, match] : keys) {
       auto found = view_.recipient(key);
       if (!found) return found.error();
       if (!*found) continue;
       row_ = std::move(*found);
       report_.entry = std::move(key);
+      report_.match = match;
       return {};
     }
     return {};
@@ -73,46 +84,173 @@ class Inquiry {
     auto since = moment(row_->since);
     if (!since) return since.error();
     report_.since = std::move(*since);
-    const auto held = view_.each_held([&](std::string_view address, const store::HeldRecord&) {
-      report_.held = report_.held || address == report_.entry;
-      return !report_.held;
-    });
-    if (!held) return held;
-    auto owners = view_.owners(report_.entry);
-    if (!owners) return owners.error();
-    for (const auto& owner : *owners) {
-      if (report_.owners.size() >= most_witnesses) break;
-      auto object = view_.object(owner.source, owner.key);
-      if (!object) return object.error();
-      if (!*object) continue;
-      for (const auto& value : (*object)->values)
-        if (value.canonical == report_.entry && value.drop == recipient::Drop::kept)
-          report_.owners.push_back(witness(owner.source, **object, value));
+    if (auto done = add_owners(report_.entry); !done) return done;
+    return explain_stay();
+  }
+
+  /// What keeps a row that its owners would change or let go.
+  Result<> explain_stay() {
+    const auto held = view_.held(report_.entry);
+    if (!held) return held.error();
+    if (*held) {
+      Stay stay;
+      stay.why = Stay::Why::held;
+      stay.by_configuration = (*held)->by_configuration;
+      if (hold_) {
+        stay.digest = hold_->digest;
+        stay.since = hold_->since;
+        stay.reason = hold_->reason;
+      }
+      report_.stays.push_back(std::move(stay));
     }
+    const auto refused = view_.refused(report_.entry);
+    if (!refused) return refused.error();
+    if (*refused)
+      if (auto done = add_refusal(**refused); !done) return done;
+    const auto gone = view_.grace(report_.entry);
+    if (!gone) return gone.error();
+    if (*gone) {
+      Stay stay;
+      stay.why = Stay::Why::grace;
+      stay.since = **gone;
+      stay.until = **gone + config_.removal.grace;
+      report_.stays.push_back(std::move(stay));
+    }
+    return explain_pin(report_.entry);
+  }
+
+  Result<> add_refusal(const Digest& digest) {
+    const auto refusals = view_.refusals();
+    if (!refusals) return refusals.error();
+    Stay stay;
+    stay.why = Stay::Why::refused;
+    stay.digest = digest;
+    for (const auto& refusal : *refusals)
+      if (refusal.digest == digest) {
+        stay.by = refusal.by;
+        stay.since = refusal.time;
+      }
+    report_.stays.push_back(std::move(stay));
     return {};
   }
 
+  Result<> explain_pin(std::string_view address) {
+    if (meta_.pinned == 0) return {};
+    bool pending = false;
+    const auto visited = view_.each_pending([&](const store::Change& change) {
+      pending = change.address == address;
+      return !pending && change.address < address;
+    });
+    if (!visited || !pending) return visited;
+    Stay stay;
+    stay.why = Stay::Why::pinned;
+    stay.generation = meta_.pinned;
+    report_.stays.push_back(std::move(stay));
+    return {};
+  }
+
+  // ---- who has it
+  // -----------------------------------------------------------------------------------------------
+
+  Result<> add_owners(std::string_view address) {
+    const auto owners = view_.owners(address);
+    if (!owners) return owners.error();
+    for (const auto& owner : *owners)
+      if (auto done = add_witnesses(report_.owners, owner.source, owner.key, address, true); !done)
+        return done;
+    return {};
+  }
+
+  /// The values of the object that are the address, kept or dropped by the rules.
+  Result<> add_witnesses(std::vector<WhyReport::Witness>& witnesses, store::SourceId source,
+                         std::string_view key, std::string_view address, bool kept) {
+    if (witnesses.size() >= most_witnesses) return {};
+    const auto object = view_.object(source, key);
+    if (!object) return object.error();
+    if (!*object) return {};
+    for (const auto& value : (*object)->values)
+      if (value.canonical == address && (value.drop == recipient::Drop::kept) == kept)
+        witnesses.push_back(witness(source, **object, value));
+    return {};
+  }
+
+  WhyReport::Witness witness(store::SourceId source, const store::ObjectRecord& object,
+                             const store::StoredValue& value) const {
+    WhyReport::Witness witness;
+    witness.origin = object.origin;
+    witness.kind = object.kind;
+    witness.attribute = value.attribute;
+    witness.text = value.text;
+    witness.reject = value.reject;
+    witness.drop = object.drop == recipient::Drop::kept ? value.drop : object.drop;
+    for (const auto& record : sources_)
+      if (record.id == source) witness.source = record.name;
+    if (witness.drop == recipient::Drop::excluded)
+      witness.rule = exclusion(value.rule_line);
+    else if (source == store::configuration_source)
+      witness.rule = {{}, config_.file.native(), value.rule_line};
+    else if (object.drop != recipient::Drop::kept)
+      witness.rule = source_setting(witness.source);
+    return witness;
+  }
+
+  /// The exclusion on that line which the address falls under: several files have such a line.
+  [[nodiscard]] WhyReport::Rule exclusion(std::uint32_t line) const {
+    for (const auto& one : config_.recipients.exclude) {
+      if (static_cast<std::uint32_t>(one.line) != line) continue;
+      const auto compiled = recipient::Exclusions::compile({one});
+      if (!compiled || !compiled->find(report_.address)) continue;
+      const auto* const format = one.kind == config::Exclusion::Kind::regex    ? "/{}/"
+                                 : one.kind == config::Exclusion::Kind::domain ? "@{}"
+                                                                               : "{}";
+      return {fmt::format(fmt::runtime(format), one.text), one.file, line};
+    }
+    return {{}, config_.file.native(), line};
+  }
+
+  [[nodiscard]] WhyReport::Rule source_setting(const std::string& name) const {
+    for (const auto& source : config_.sources)
+      if (source.name == name)
+        return {{}, config_.file.native(), static_cast<std::uint32_t>(source.line)};
+    return {};
+  }
+
+  // ---- nobody
+  // ---------------------------------------------------------------------------------------------------
+
   Result<> explain_absence() {
-    if (report_.verdict != Verdict::no_address) {
-      auto rules = recipient::Rules::compile(config_.recipients);
-      if (!rules) return rules.error();
-      report_.rule = rules->judge(report_.address, &report_.rule_line);
-      if (auto done = find_vanishing(); !done) return done;
+    auto rules = recipient::Rules::compile(config_.recipients);
+    if (!rules) return rules.error();
+    std::uint32_t line = 0;
+    report_.rule = rules->judge(report_.address, &line);
+    if (report_.rule == recipient::Drop::excluded) report_.rule_place = exclusion(line);
+    if (auto done = find_vanishing(); !done) return done;
+    if (auto done = add_owners(report_.address); !done) return done;
+    if (!report_.owners.empty())
+      if (auto done = explain_delay(); !done) return done;
+    const auto mentions = view_.mentions(report_.address);
+    if (!mentions) return mentions.error();
+    for (const auto& [source, key] : *mentions)
+      if (auto done = add_witnesses(report_.dropped, source, key, report_.address, false); !done)
+        return done;
+    auto misses = near_misses(view_, config_.recipients, report_.address);
+    if (!misses) return misses.error();
+    report_.near_misses = std::move(*misses);
+    return {};
+  }
+
+  /// Somebody supplies it, and still it is not in the table.
+  Result<> explain_delay() {
+    if (auto done = explain_pin(report_.address); !done) return done;
+    if (!report_.stays.empty()) return {};
+    Stay stay;
+    stay.why = meta_.generation == 0 && hold_ ? Stay::Why::first_table : Stay::Why::waiting;
+    if (hold_ && meta_.generation == 0) {
+      stay.since = hold_->since;
+      stay.reason = hold_->reason;
+      stay.digest = hold_->digest;
     }
-    const auto asked = recipient::without_prefix(report_.asked);
-    for (const auto& source : sources_) {
-      const auto visited =
-          view_.each_object(source.id, [&](std::string_view, const store::ObjectRecord& object) {
-            for (const auto& value : object.values) {
-              const bool same = value.canonical.empty()
-                                    ? recipient::without_prefix(value.text) == asked
-                                    : value.canonical == report_.address;
-              if (same) report_.dropped.push_back(witness(source.id, object, value));
-            }
-            return report_.dropped.size() < most_witnesses;
-          });
-      if (!visited) return visited;
-    }
+    report_.stays.push_back(std::move(stay));
     return {};
   }
 
@@ -122,47 +260,76 @@ class Inquiry {
     if (!generations) return generations.error();
     for (const auto& generation : *generations) {
       if (generation.removed == 0) continue;
-      bool found = false;
-      const auto visited = view_.each_change(generation.number, [&](const store::Change& change) {
-        found = change.operation == store::Operation::removed && change.address == report_.address;
-        return !found && change.address <= report_.address;  // sorted by address
-      });
-      if (!visited) return visited;
-      if (!found) continue;
+      const auto change = change_in(generation.number, report_.address);
+      if (!change) return change.error();
+      if (!*change || (*change)->operation != store::Operation::removed) continue;
       report_.vanished = {generation.number, generation.time};
       return {};
     }
     return {};
   }
 
+  Result<std::optional<store::Change>> change_in(std::uint64_t generation,
+                                                 std::string_view address) {
+    std::optional<store::Change> found;
+    const auto visited = view_.each_change(generation, [&](const store::Change& change) {
+      if (change.address == address) found = change;
+      return change.address < address;  // sorted by address
+    });
+    if (!visited) return visited.error();
+    return found;
+  }
+
+  // ---- the targets
+  // ----------------------------------------------------------------------------------------------
+
   Result<> ask_targets() {
     const auto domain = recipient::domain_of(report_.address);
     for (const auto& configured : config_.targets) {
-      auto record = view_.target(configured.name);
+      const auto record = view_.target(configured.name);
       if (!record) return record.error();
-      WhyReport::Target target{configured.name, Holds::unknown,
-                               *record ? (*record)->generation : 0};
+      WhyReport::Target target;
+      target.name = configured.name;
+      if (*record) {
+        target.generation = (*record)->generation;
+        target.seen = (*record)->last_success;
+        target.failing = (*record)->attempts > 0;
+      }
       const bool wanted = configured.domains.empty() ||
                           std::ranges::any_of(configured.domains, [&](const std::string& name) {
                             return recipient::canonical_domain(name) == domain;
                           });
-      if (!wanted)
+      if (!wanted) {
         target.holds = Holds::not_for_it;
-      else if (target.generation > 0)
-        target.holds = holds(target.generation);
+      } else if (target.generation > 0) {
+        const auto holds = held_at(target.generation);
+        if (!holds) return holds.error();
+        target.holds = *holds;
+      }
       report_.targets.push_back(std::move(target));
     }
     return {};
   }
 
-  // Whether the table of that generation accepted it.
-  [[nodiscard]] Holds holds(std::uint64_t generation) const {
-    if (report_.since && generation >= report_.since->generation)
-      return report_.verdict == Verdict::listed ? Holds::yes : Holds::no;
-    if (report_.since) return Holds::unknown;  // an older row may have stood there
-    if (report_.vanished)
-      return generation >= report_.vanished->generation ? Holds::no : Holds::yes;
-    return Holds::no;
+  /// Whether the table of that generation accepted the entry: what later generations changed of it
+  /// is undone.
+  Result<Holds> held_at(std::uint64_t generation) {
+    const auto& entry = report_.entry.empty() ? report_.address : report_.entry;
+    bool accepted = row_ && row_->reject.empty();
+    // Nothing changed it since, or it never was there.
+    if (row_ && row_->since <= generation) return accepted ? Holds::yes : Holds::no;
+    if (!row_ && (!report_.vanished || report_.vanished->generation <= generation))
+      return Holds::no;
+    for (auto number = meta_.generation; number > generation; --number) {
+      const auto kept = view_.generation(number);
+      if (!kept) return kept.error();
+      if (!*kept) return Holds::unknown;
+      const auto change = change_in(number, entry);
+      if (!change) return change.error();
+      if (*change)
+        accepted = (*change)->operation != store::Operation::added && (*change)->before.empty();
+    }
+    return accepted ? Holds::yes : Holds::no;
   }
 
   Result<WhyReport::Moment> moment(std::uint64_t number) {
@@ -173,130 +340,20 @@ class Inquiry {
     return moment;
   }
 
-  WhyReport::Witness witness(store::SourceId source, const store::ObjectRecord& object,
-                             const store::StoredValue& value) const {
-    WhyReport::Witness witness{{},
-                               object.origin,
-                               value.attribute,
-                               value.text,
-                               value.reject,
-                               object.drop == recipient::Drop::kept ? value.drop : object.drop,
-                               value.rule_line};
-    for (const auto& record : sources_)
-      if (record.id == source) witness.source = record.name;
-    return witness;
-  }
-
   store::View& view_;
   const config::Config& config_;
   WhyReport& report_;
+  store::Meta meta_;
   std::vector<store::SourceRecord> sources_;
+  std::optional<store::Hold> hold_;
   std::optional<store::RecipientRecord> row_;
 };
 
-std::string when(const WhyReport::Moment& moment) {
-  return moment.time ? fmt::format("generation {} of {}", moment.generation, rfc3339(*moment.time))
-                     : fmt::format("generation {}, which is no longer kept", moment.generation);
-}
-
-std::string place(const WhyReport::Witness& witness) {
-  if (witness.source.empty()) return fmt::format("configuration, line {}", witness.line);
-  return fmt::format("{}: {}", witness.source, escape(witness.origin));
-}
-
-void print_witness(std::ostream& out, const WhyReport::Witness& witness) {
-  fmt::print(out, "  {}\n    {}: {}\n", place(witness), escape(witness.attribute),
-             escape(witness.text));
-  if (witness.drop != recipient::Drop::kept)
-    fmt::print(out, "    left out: {}{}\n", recipient::to_string(witness.drop),
-               witness.line > 0 ? fmt::format(" (line {})", witness.line) : "");
-  else if (!witness.reject.empty())
-    fmt::print(out, "    rejected: {}\n", escape(witness.reject));
-}
-
-std::string_view words(Holds holds) {
-  switch (holds) {
-    case Holds::yes:
-      return "accepts it";
-    case Holds::no:
-      return "does not accept it";
-    case Holds::unknown:
-      return "not known";
-    case Holds::not_for_it:
-      return "gets other domains only";
-  }
-  return "not known";
-}
-
-std::string_view key(Holds holds) {
-  switch (holds) {
-    case Holds::yes:
-      return "yes";
-    case Holds::no:
-      return "no";
-    case Holds::unknown:
-      return "unknown";
-    case Holds::not_for_it:
-      return "other-domains";
-  }
-  return "unknown";
-}
-
-std::string_view key(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::listed:
-      return "listed";
-    case Verdict::rejected:
-      return "rejected";
-    case Verdict::not_listed:
-      return "not-listed";
-    case Verdict::no_address:
-      return "no-address";
-  }
-  return "not-listed";
-}
-
-std::string headline(const WhyReport& report) {
-  const auto shown = escape(report.address.empty() ? report.asked : report.address);
-  const auto by = report.entry.empty() || report.entry == report.address
-                      ? std::string{}
-                      : fmt::format(" as {}", report.entry);
-  switch (report.verdict) {
-    case Verdict::listed:
-      return fmt::format("{} is listed{}{}", shown, by,
-                         report.held ? ", only because its removal is held" : "");
-    case Verdict::rejected:
-      return fmt::format("{} is rejected{}: {}", shown, by, escape(report.reject));
-    case Verdict::not_listed:
-      return fmt::format("{} is not listed", shown);
-    case Verdict::no_address:
-      return fmt::format("{} is no address: {}", shown, recipient::to_string(report.syntax));
-  }
-  return shown;
-}
-
-json to_json(const WhyReport::Witness& witness) {
-  const auto or_null = [](const std::string& text) {
-    return text.empty() ? json(nullptr) : json(text);
-  };
-  return {
-      {"source", or_null(witness.source)},
-      {"origin", witness.origin},
-      {"attribute", witness.attribute},
-      {"value", witness.text},
-      {"reject", or_null(witness.reject)},
-      {"dropped", witness.drop == recipient::Drop::kept ? json(nullptr)
-                                                        : json(recipient::to_string(witness.drop))},
-      {"line", witness.line == 0 ? json(nullptr) : json(witness.line)}};
-}
-
-json to_json(const std::optional<WhyReport::Moment>& moment) {
-  if (!moment) return nullptr;
-  return {{"generation", moment->generation},
-          {"time", moment->time ? json(rfc3339(*moment->time)) : json(nullptr)}};
-}
-
 }  // namespace
+
+bool WhyReport::held() const {
+  return std::ranges::any_of(stays, [](const Stay& stay) { return stay.why == Stay::Why::held; });
+}
 
 Result<WhyReport> gather_why(store::View& view, const config::Config& config,
                              std::string_view address) {
@@ -306,56 +363,11 @@ Result<WhyReport> gather_why(store::View& view, const config::Config& config,
   return report;
 }
 
-void print_why_text(std::ostream& out, const WhyReport& report) {
-  fmt::print(out, "{}\n", headline(report));
-  if (report.since) fmt::print(out, "since {}\n", when(*report.since));
-  if (report.vanished) fmt::print(out, "removed by {}\n", when(*report.vanished));
-  if (!report.owners.empty()) fmt::print(out, "\nowned by\n");
-  for (const auto& owner : report.owners) print_witness(out, owner);
-  if (report.rule != recipient::Drop::kept)
-    fmt::print(out, "\nno such address can be listed: {}{}\n", recipient::to_string(report.rule),
-               report.rule_line > 0 ? fmt::format(" (line {})", report.rule_line) : "");
-  if (!report.dropped.empty()) fmt::print(out, "\nleft out of\n");
-  for (const auto& value : report.dropped) print_witness(out, value);
-  if (report.verdict == Verdict::not_listed && report.dropped.empty() &&
-      report.rule == recipient::Drop::kept)
-    fmt::print(out, "\nno source named it at its last good read\n");
-  if (!report.targets.empty()) fmt::print(out, "\ntargets\n");
-  for (const auto& target : report.targets)
-    fmt::print(out, "  {}: {}{}\n", target.name, words(target.holds),
-               target.generation > 0 ? fmt::format(" (generation {})", target.generation)
-                                     : " (holds no table of ours yet)");
-}
-
-void print_why_json(std::ostream& out, const WhyReport& report) {
-  const auto drop = [](recipient::Drop value) {
-    return value == recipient::Drop::kept ? json(nullptr) : json(recipient::to_string(value));
-  };
-  const auto or_null = [](const std::string& text) {
-    return text.empty() ? json(nullptr) : json(text);
-  };
-  json document = {{"asked", report.asked},
-                   {"address", or_null(report.address)},
-                   {"verdict", key(report.verdict)},
-                   {"entry", or_null(report.entry)},
-                   {"reject", or_null(report.reject)},
-                   {"held", report.held},
-                   {"since", to_json(report.since)},
-                   {"vanished", to_json(report.vanished)},
-                   {"syntax", drop(report.syntax)},
-                   {"rule", drop(report.rule)},
-                   {"rule_line", report.rule_line == 0 ? json(nullptr) : json(report.rule_line)},
-                   {"owners", json::array()},
-                   {"dropped", json::array()},
-                   {"targets", json::array()}};
-  for (const auto& owner : report.owners) document["owners"].push_back(to_json(owner));
-  for (const auto& value : report.dropped) document["dropped"].push_back(to_json(value));
-  for (const auto& target : report.targets)
-    document["targets"].push_back(
-        {{"name", target.name},
-         {"holds", key(target.holds)},
-         {"generation", target.generation == 0 ? json(nullptr) : json(target.generation)}});
-  out << document.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
+void ask_sources(WhyReport& report, const config::Config& config) {
+  const auto address = recipient::without_prefix(report.asked);
+  for (const auto& source : config.sources)
+    report.live.push_back({source.name, static_cast<std::uint32_t>(source.line),
+                           source::ask(source, address, {}, {})});
 }
 
 }  // namespace rcptsync::service
