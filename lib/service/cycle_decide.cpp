@@ -36,13 +36,17 @@ Result<> Cycle::decide() {
   report.reasons = verdict->reasons;
   if (verdict->action == sync::GuardVerdict::Action::hold_all)
     return hold({}, store::Hold{rows_.digest(), input_.now, rows_.size(), 0, joined(), 0});
-  if (input_.additions_only) return wait_for_all_sources();
+  if (input_.additions_only && verdict->action == sync::GuardVerdict::Action::publish)
+    return wait_for_all_sources();
 
   CycleMarks::HeldRecords held;
   std::uint64_t by_configuration = 0;
   for (const auto& candidate : removals_.all()) {
     if (CycleRemovals::goes(candidate, *verdict)) {
-      if (auto done = let_go(candidate); !done) return done;
+      // What is expired goes with a cycle that reads every source.
+      const bool waits = input_.additions_only && candidate.kind != Candidate::Kind::approved;
+      if (auto done = waits ? stay(candidate.address, candidate.before) : let_go(candidate); !done)
+        return done;
       continue;
     }
     held.emplace(candidate.address,

@@ -416,8 +416,13 @@ void Engine::tell(const CycleReport& report, store::Cause cause,
                           report.hold->reason);
     sink_.emit(event);
   }
-  if (report.hold_ended)
-    sink_.emit({EventKind::change_approved, Priority::notice, "nothing is held any more"});
+  // Where an operator's order ended all of it, that was said.
+  if (const auto ended = report.held_returned + report.held_released;
+      report.hold_ended && (ended > 0 || report.orders.empty()))
+    sink_.emit({EventKind::change_approved, Priority::notice,
+                fmt::format("nothing is held any more: {} accepted again, {} let go",
+                            counted(report.held_returned, "address is", "addresses are"),
+                            counted(report.held_released, "removal"))});
 
   Event event;
   event.duration = duration;

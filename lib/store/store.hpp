@@ -266,7 +266,8 @@ class View {
   /// In bytewise order.
   virtual Result<> each_grace(
       const std::function<bool(std::string_view address, WallTime gone)>& visit) = 0;
-  /// What the pinned table would become if it were not pinned, in bytewise order.
+  /// What the table does not follow, in bytewise order: all of it while the table is pinned; else
+  /// what was found gone between two polls, which the next poll judges.
   virtual Result<> each_pending(const std::function<bool(const Change&)>& visit) = 0;
   /// The objects that have the address as a value which the rules drop, by source and key.
   virtual Result<std::vector<std::pair<SourceId, std::string>>> mentions(

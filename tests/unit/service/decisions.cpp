@@ -217,12 +217,14 @@ TEST_CASE("an order is carried out in a cycle that only adds; what else is gone 
   const auto approval = world.order(Order::Kind::approve);
   world.leave(4, 5);
   world.ring = true;
+  world.config.guard.max_removals = 5;
   auto report = world.cycle_with(approval);
   CHECK(report.generation->removed == 3);
   CHECK_FALSE(report.hold);
   CHECK(world.accepts(4));
   CHECK(Snapshot(world.store()).pending.size() == 2);
   world.ring = false;
+  world.config.guard.max_removals = 1;
   report = world.cycle();
   REQUIRE(report.hold);
   CHECK(report.hold->removed == 2);

@@ -324,12 +324,15 @@ struct Model {
     pending.clear();
     for (const auto& [address, what] : candidates) {
       const auto& [text, kind] = what;
-      const bool goes =
-          kind == Kind::approved || (!world->ring && well && (kind == Kind::expired || !numeric));
-      if (!goes) {
+      const bool let = well && (kind == Kind::expired || !numeric);  // by the guard
+      const bool quiet = well && (ordinary == 0 || !numeric);        // it holds nothing
+      if (kind != Kind::approved && (!let || world->ring)) {
         const auto was = held_before.find(address);
         const bool same = was != held_before.end() && was->second == text;
-        (world->ring && !same ? pending : held)[address] = text;
+        if (!let || (quiet && same))
+          held[address] = text;
+        else if (quiet)
+          pending[address] = text;
       } else if (text.empty() && !grace.contains(address) &&
                  world->config.removal.grace.count() > 0) {
         grace[address] = world->now;
