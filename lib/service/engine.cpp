@@ -56,7 +56,7 @@ Engine::Engine(asio::io_context& io, std::unique_ptr<store::Store> store, EventS
       reporter_(*store_, sink),
       sink_(reporter_),
       make_source_(std::move(make_source)),
-      fleet_(io, worker_, *store_, sink, [this] { save(); }),
+      fleet_(io, worker_, *store_, sink_, [this] { save(); }),
       progress_(io) {
   runtime_.pid = ::getpid();
   runtime_.program = this_program();
@@ -482,6 +482,7 @@ void Engine::save() {
     status.so_far = reader_->so_far(i);
   }
   writer_->save(runtime_);
+  reporter_.look(runtime_);
   follow_progress();
 }
 
