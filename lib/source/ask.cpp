@@ -151,6 +151,9 @@ class DirectoryAsk {
   }
 
   Result<> take(LDAPMessage* message) {
+    // Decoded first: visit_values() lets libldap end values with a zero, over the tags of the next.
+    const auto entry = decoder_.decode(connection_->handle(), message);
+    if (!entry) return entry.error();
     Sighting sighting;
     auto dn = visit_values(connection_->handle(), message,
                            [&](std::string_view name, std::string_view value) {
@@ -167,8 +170,6 @@ class DirectoryAsk {
       return {};
     }
     if (!context_of(sighting.origin, bases_)) sighting.missed.push_back(Missed::base);
-    const auto entry = decoder_.decode(connection_->handle(), message);
-    if (!entry) return entry.error();
     judge(**entry, sighting);
     answer_.sightings.push_back(std::move(sighting));
     return {};
