@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
           ->needs(once_flag);
   app.add_flag("--verbose,-v", dry.verbose, "debug lines on stderr; with --dry-run every entry");
   app.add_flag("--json", dry.json, "with --dry-run: one JSON document")->needs(dry_flag);
-  app.add_option("--color,--colour", colour, "with --dry-run: auto, always or never")
+  app.add_option("--color", colour, "with --dry-run: auto, always or never")
       ->transform(CLI::CheckedTransformer(service::colour_names))
       ->needs(dry_flag);
   app.set_version_flag("--version", RCPTSYNC_VERSION);

@@ -21,7 +21,7 @@ class Grammar {
         ->capture_default_str();
     app_.add_flag("--json", command_.json, "one JSON document");
     app_.add_flag("--verbose,-v", command_.verbose, "long lists in full");
-    app_.add_option("--color,--colour", command_.colour, "auto, always or never")
+    app_.add_option("--color", command_.colour, "auto, always or never")
         ->transform(CLI::CheckedTransformer(colour_names))
         ->type_name("WHEN");
     app_.set_version_flag("--version", RCPTSYNC_VERSION);
