@@ -246,7 +246,7 @@ asio::awaitable<CycleOutcome> Engine::cycle(CycleRequest request, std::stop_toke
                       digest.error().message});
   }
   tell_orders(sink_, input.orders, report->orders);
-  tell(*report, request.cause, duration);
+  tell(*report, duration);
   last_ = {report->current, report->accepted, report->hold ? report->hold->removed : 0,
            report->hold.has_value()};
   outcome.report = std::move(*report);
@@ -385,8 +385,7 @@ std::vector<std::string> Engine::name_missed(std::size_t index, const SourceRead
   return names;
 }
 
-void Engine::tell(const CycleReport& report, store::Cause cause,
-                  std::chrono::microseconds duration) {
+void Engine::tell(const CycleReport& report, std::chrono::microseconds duration) {
   for (const auto& value : report.dropped_sample) {
     Event event{
         EventKind::address_dropped, Priority::notice,
@@ -445,10 +444,10 @@ void Engine::tell(const CycleReport& report, store::Cause cause,
   event.kind = EventKind::committed;
   event.priority = Priority::notice;
   if (report.generation->digest != Digest{}) event.digest = report.generation->digest.hex();
-  event.message =
-      fmt::format("generation {} is in force: {}, {} added, {} removed ({})",
-                  report.generation->number, counted(report.accepted, "recipient"),
-                  report.generation->added, report.generation->removed, store::to_string(cause));
+  event.message = fmt::format("generation {} is in force: {}, {} added, {} removed ({})",
+                              report.generation->number, counted(report.accepted, "recipient"),
+                              report.generation->added, report.generation->removed,
+                              store::to_string(report.generation->cause));
   sink_.emit(event);
 }
 

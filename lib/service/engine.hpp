@@ -85,7 +85,7 @@ class Engine {
   Result<> keep_cookies();
   void hang_bells();
   void note_rings(const CycleRequest& request, const Reads& reads, bool committed);
-  void tell(const CycleReport& report, store::Cause cause, std::chrono::microseconds duration);
+  void tell(const CycleReport& report, std::chrono::microseconds duration);
   void save();
   void follow_progress();
 

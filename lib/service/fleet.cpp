@@ -225,8 +225,20 @@ asio::awaitable<void> Fleet::carry_out(RunPtr run, TargetMachine::Desired desire
   record.attempts = run->machine.attempts();
   tell(*run, outcome, tables.get(),
        std::chrono::duration_cast<std::chrono::microseconds>(now - began), before);
-  if (!run->gone && co_await remember(*run)) unproven_.erase(record.name);
+  if (run->gone) {
+    if (outcome && outcome->kind != push::Outcome::Kind::held) co_await hand_over(*run);
+  } else if (co_await remember(*run)) {
+    unproven_.erase(record.name);
+  }
   act(run, next);
+}
+
+asio::awaitable<void> Fleet::hand_over(const Run& run) {
+  const auto found = runs_.find(run.record.name);
+  if (found == runs_.end() || found->second->record.location != run.record.location) co_return;
+  const auto successor = found->second;
+  successor->record = run.record;
+  co_await remember(*successor);
 }
 
 asio::awaitable<Result<push::Outcome>> Fleet::push_tables(

@@ -106,6 +106,9 @@ class Fleet {
   boost::asio::awaitable<Result<push::Outcome>> push_tables(
       Run& run, std::shared_ptr<const TargetTables>& tables, bool force);
   boost::asio::awaitable<bool> remember(Run& run);
+  /// A push that went well while the configuration was read again: whoever has the target now
+  /// knows what it holds, or would take that for a table that nobody pushed.
+  boost::asio::awaitable<void> hand_over(const Run& run);
   /// What a target was like before a push: only what is new is told as news.
   struct Before {
     bool failing = false;
