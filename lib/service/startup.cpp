@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
-#include "config/load.hpp"
 #include "push/push.hpp"
 
 namespace rcptsync::service {
@@ -33,16 +33,19 @@ Result<> check_owner(const std::filesystem::path& folder) {
                                              folder.native(), name, name)};
 }
 
-}  // namespace
-
-std::shared_ptr<const config::Config> load_configuration(const std::filesystem::path& file,
-                                                         EventSink& sink) {
-  auto loaded = config::load(file);
+std::shared_ptr<const config::Config> accept(config::Loaded loaded, EventSink& sink) {
   for (const auto& fault : loaded.faults)
     sink.emit(
         {EventKind::diagnostic, fault.warning ? Priority::warning : Priority::error, fault.text()});
   if (!loaded.usable()) return nullptr;
   return std::make_shared<const config::Config>(std::move(loaded.config));
+}
+
+}  // namespace
+
+std::shared_ptr<const config::Config> load_configuration(const std::filesystem::path& file,
+                                                         EventSink& sink) {
+  return accept(config::load(file), sink);
 }
 
 ExitCode exit_code_of(const Error& error) {
@@ -75,9 +78,9 @@ Startup start_owner(const std::filesystem::path& file, EventSink& sink) {
   return startup;
 }
 
-Startup start_reader(const std::filesystem::path& file, EventSink& sink) {
+Startup start_reader(config::Loaded loaded, EventSink& sink) {
   Startup startup;
-  startup.config = load_configuration(file, sink);
+  startup.config = accept(std::move(loaded), sink);
   if (!startup.config) {
     startup.code = exit_configuration;
     return startup;

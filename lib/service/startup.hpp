@@ -8,6 +8,7 @@
 
 #include "base/event.hpp"
 #include "config/config.hpp"
+#include "config/load.hpp"
 #include "service/exit_code.hpp"
 #include "store/store.hpp"
 
@@ -29,8 +30,9 @@ struct Startup {
 /// there.
 Startup start_owner(const std::filesystem::path& file, EventSink& sink);
 
-/// Configuration and state for reading. The store stays empty if there is no state yet.
-Startup start_reader(const std::filesystem::path& file, EventSink& sink);
+/// A configuration that was read, and its state for reading. The store stays empty if there is no
+/// state yet.
+Startup start_reader(config::Loaded loaded, EventSink& sink);
 
 /// The exit code for an error of opening the state.
 ExitCode exit_code_of(const Error& error);

@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <utility>
 
 #include "base/escape.hpp"
 #include "config/load.hpp"
@@ -70,7 +71,7 @@ class Tool {
       request_.state_dir = state_dir.native();
       return ask();
     }
-    const auto opened = start_reader(command_.config_file, *errors_);
+    const auto opened = start_reader(std::move(loaded), *errors_);
     if (opened.code != exit_ok) return opened.code;
     request_.state_dir = state_dir.native();
     const OperatorContext context{*opened.config,  opened.store.get(), *errors_,
