@@ -24,6 +24,7 @@ import make_ldif  # noqa: E402
 import poll  # noqa: E402
 from follow import Follower, median_cycle  # noqa: E402
 from measure import alternate, median, output, peak_memory, run  # noqa: E402
+from operator_tool import TABLE, Operator  # noqa: E402
 from report import Report  # noqa: E402
 from slapd import Slapd  # noqa: E402
 from sshd import Sshd  # noqa: E402
@@ -33,6 +34,7 @@ from transfer import Transfer, same_cipher  # noqa: E402
 
 class Size(NamedTuple):
     objects: int      # in slapd
+    recipients: int   # that an operator asks about
     domain: int       # objects in Active Directory
     table: int        # bytes
     polls: int        # rounds
@@ -40,11 +42,14 @@ class Size(NamedTuple):
     scripts: int      # rounds with the Perl script
     transfers: int    # rounds
     idle: int         # seconds before the memory is looked at
+    questions: int    # rounds of each question to rcptsyncctl
 
 
-FULL = Size(objects=100_000, domain=20_000, table=50_000_000, polls=7, loads=3, scripts=2, transfers=9, idle=60)
-QUICK = Size(objects=5_000, domain=500, table=5_000_000, polls=3, loads=1, scripts=1, transfers=3, idle=1)
-PARTS = ("polls", "increments", "cycle", "domain", "transfers")
+FULL = Size(objects=100_000, recipients=1_000_000, domain=20_000, table=50_000_000, polls=7, loads=3, scripts=2,
+            transfers=9, idle=60, questions=15)
+QUICK = Size(objects=5_000, recipients=20_000, domain=500, table=5_000_000, polls=3, loads=1, scripts=1,
+             transfers=3, idle=1, questions=3)
+PARTS = ("polls", "increments", "cycle", "operator", "domain", "transfers")
 CHANGED_OBJECTS = 10
 CHANGED_IN_DOMAIN = 5
 UNCHANGED_CPU_GOAL = 0.8    # beside ldapsearch
@@ -216,6 +221,19 @@ def bench_cycle(program, objects, report):
                   cell=f"{figures['data_mdb'] / 1e6:.0f} MB")
 
 
+def bench_operator(folder, build, size, recipients, report):
+    """What a person waits for who asks rcptsyncctl."""
+    operator = Operator(folder / "operator", build, recipients)
+    print(f"\n{recipients} recipients; whole runs of rcptsyncctl, of which the median: wall, CPU")
+    for question in operator.questions():
+        cost = operator.ask(question, size.questions)
+        per_second = f", {operator.table_size() / 1e6 / cost.wall:.0f} MB/s" if question.name == TABLE else ""
+        report.figure(f"rcptsyncctl {question.name}",
+                      f"{cost.wall * 1000:14.1f} ms{cost.cpu * 1000:14.1f} ms{per_second}",
+                      cost.wall, question.goal, f"`rcptsyncctl {question.name}`",
+                      f"{cost.wall * 1000:.0f} ms")
+
+
 def bench_transfers(folder, programs, size, report):
     with Sshd(folder / "sshd", settings="Subsystem sftp /usr/lib/openssh/sftp-server").start() as server:
         transfer = Transfer(folder / "transfer", programs, server, size.table)
@@ -246,7 +264,8 @@ def main():
     parser.add_argument("--no-goals", action="store_true", help="exit status 0 even if a goal is missed")
     parser.add_argument("--only", choices=PARTS, help="one part of it")
     parser.add_argument("--objects", type=int, nargs="+", metavar="N",
-                        help="polls, increments and cycles at these sizes, one after the other: the growth")
+                        help="polls, increments, cycles and the operator's questions (recipients) at these "
+                             "sizes, one after the other: the growth")
     options = parser.parse_args()
     size = QUICK if options.quick else FULL
     build = Path(options.build).resolve()
@@ -267,9 +286,11 @@ def main():
                         bench_polls(at, build / "bin", this, directory, report)
                     if wanted("increments"):
                         bench_increments(at, build / "bin", this, directory, report)
-            shutil.rmtree(at, ignore_errors=True)
             if wanted("cycle"):
                 bench_cycle(build / "tests" / "bench" / "cycle-bench", objects, report)
+            if wanted("operator"):
+                bench_operator(at, build, this, objects if options.objects else this.recipients, report)
+            shutil.rmtree(at, ignore_errors=True)
         report.print_columns()
         if wanted("domain"):
             bench_domain(folder, build / "bin", size, report)

@@ -3,8 +3,9 @@
 //
 //     cycle-bench OBJECTS [ROUNDS]
 //
-// Fills a state in a folder of its own under $TMPDIR from an empty one, then changes ten objects in
-// each of the rounds. Prints one JSON document: seconds, bytes of memory, bytes on the disk.
+// Fills a state in a folder of its own under $TMPDIR from an empty one, reads the same once more in
+// each of the rounds, and then changes ten objects in each of them. Prints one JSON document:
+// seconds, bytes of memory, bytes on the disk.
 #include <fmt/format.h>
 #include <malloc.h>
 
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "made_up.hpp"
 #include "recipient/rules.hpp"
 #include "service/commit.hpp"
 #include "service/target_tables.hpp"
@@ -63,27 +65,6 @@ T need(Result<T> result) {
   return std::move(*result);
 }
 
-/// Object number `number` of a made-up company, as it is after `changes` changes.
-void upsert(recipient::ObjectSink& sink, std::uint64_t number, std::size_t changes) {
-  // Keys come in no order, as those of a directory do.
-  const std::uint64_t low = (number + 1) * 0x9e3779b97f4a7c15U;
-  std::string key(16, '\0');
-  for (std::size_t i = 0; i < 8; ++i) {
-    key[i] = static_cast<char>(low >> (8 * i) & 0xff);
-    key[8 + i] = static_cast<char>(number >> (8 * i) & 0xff);
-  }
-  const auto origin = fmt::format("cn=Given Family {},ou=Site{:02},ou=Users,dc=example,dc=test",
-                                  number, number % 20);
-  const std::string texts[] = {fmt::format("SMTP:Given.Family{}@example.com", number),
-                               fmt::format("smtp:gfamily{}@example.com", number),
-                               fmt::format("smtp:u{:x}@corp.example.net", low),
-                               fmt::format("smtp:change-{}-{}@example.com", changes, number)};
-  std::vector<recipient::Value> values;
-  for (const auto& text : texts) values.push_back({"proxyAddresses", text, {}});
-  if (changes == 0) values.pop_back();
-  sink.upsert({key, origin, recipient::ObjectClass::user, recipient::Drop::kept, values});
-}
-
 class Bench {
  public:
   explicit Bench(std::filesystem::path folder, std::uint64_t objects)
@@ -97,7 +78,7 @@ class Bench {
   void first_load() {
     Stopwatch watch;
     sync::ReadSession session(known_, hasher_);
-    for (std::uint64_t number = 0; number < objects_; ++number) upsert(session, number, 0);
+    for (std::uint64_t number = 0; number < objects_; ++number) bench::upsert(session, number, 0);
     auto changes = session.finish(true);
     const auto compared = watch.lap();
     const auto memory = status("RssAnon:");
@@ -113,13 +94,28 @@ class Bench {
     ::malloc_trim(0);
   }
 
+  void unchanged(std::size_t count) {
+    fmt::print(" \"unchanged\": [");
+    for (std::size_t round = 1; round <= count; ++round) {
+      Stopwatch watch;
+      sync::ReadSession session(known_, hasher_);
+      for (std::uint64_t number = 0; number < objects_; ++number) bench::upsert(session, number, 0);
+      const auto changes = session.finish(true);
+      const auto compared = watch.lap();
+      if (cycle(changes).generation) give_up({Errc::internal, "nothing changed, and it does"});
+      fmt::print("{}\n  {{\"compare\": {:.5f}, \"commit\": {:.6f}}}", round == 1 ? "" : ",",
+                 compared, watch.lap());
+    }
+    fmt::print("],\n");
+  }
+
   void rounds(std::size_t count) {
     fmt::print(" \"ten_changes\": [");
     for (std::size_t round = 1; round <= count; ++round) {
       Stopwatch watch;
       sync::ReadSession session(known_, hasher_);
       for (std::size_t i = 0; i < changed_objects; ++i)
-        upsert(session, objects_ / changed_objects * i + round % 2, round);
+        bench::upsert(session, objects_ / changed_objects * i + round % 2, round);
       const auto changes = session.finish(false);
       const auto compared = watch.lap();
       commit(changes);
@@ -133,7 +129,7 @@ class Bench {
   }
 
  private:
-  void commit(const sync::ObjectChanges& changes) {
+  service::CycleReport cycle(const sync::ObjectChanges& changes) {
     service::CycleInput input;
     input.rules = &rules_;
     input.config = &config_;
@@ -144,7 +140,11 @@ class Bench {
     source.healthy = true;
     source.changes = &changes;
     input.sources.push_back(std::move(source));
-    const auto report = need(service::commit_cycle(*store_, input));
+    return need(service::commit_cycle(*store_, input));
+  }
+
+  void commit(const sync::ObjectChanges& changes) {
+    const auto report = cycle(changes);
     if (!report.generation) give_up({Errc::internal, "no generation came of it"});
     generation_ = report.generation->number;
     const auto& upserts = changes.upserts;
@@ -189,7 +189,9 @@ int main(int count, char** arguments) {
   {
     Bench bench(folder, std::strtoull(arguments[1], nullptr, 10));
     bench.first_load();
-    bench.rounds(count == 3 ? std::strtoull(arguments[2], nullptr, 10) : 5);
+    const auto rounds = count == 3 ? std::strtoull(arguments[2], nullptr, 10) : 5;
+    bench.unchanged(rounds);
+    bench.rounds(rounds);
   }
   std::filesystem::remove_all(folder);
   return 0;

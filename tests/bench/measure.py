@@ -42,8 +42,8 @@ def median(costs, quantity):
     return statistics.median(getattr(cost, quantity) for cost in costs)
 
 
-def run(command, environment=None, output=None):
-    """The cost of a whole process, from its start to its end. It must succeed."""
+def run(command, environment=None, output=None, code=0):
+    """The cost of a whole process, from its start to its end. It must end with that exit code."""
     with open(output or os.devnull, "wb") as stream:
         began = time.monotonic()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream,
@@ -53,7 +53,7 @@ def run(command, environment=None, output=None):
         wall = time.monotonic() - began
     process.stderr.close()
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.returncode != code:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}: "
                            f"{words.decode(errors='replace')[-1000:]}")
     return Cost(wall, used.ru_utime + used.ru_stime)
