@@ -2,7 +2,7 @@
 #
 # Names, digests and generations are asked of the state; where it cannot be read there are none.
 
-# _rcptsyncctl_ask targets|sources|held|generations: one word a line.
+# _rcptsyncctl_ask targets|sources|approvable|held|generations: one word a line.
 _rcptsyncctl_ask() {
   local -a tool=("${COMP_WORDS[0]}" --json)
   local i
@@ -15,6 +15,12 @@ _rcptsyncctl_ask() {
     targets | sources)
       timeout 5 "${tool[@]}" status 2>/dev/null |
         sed -n '/^  "'"$1"'": \[/,/^  \]/s/^ *"name": "\([^"]*\)".*/\1/p'
+      ;;
+    approvable)
+      timeout 5 "${tool[@]}" status 2>/dev/null |
+        sed -n -e '/^  "held": {/,/^  }/s/^ *"digest": "\([0-9a-f]*\)".*/\1/p' \
+          -e '/^  "refused": \[$/,/^  \]/s/^ *"digest": "\([0-9a-f]*\)".*/\1/p' \
+          -e '/^  "first_tables_held": \[$/,/^  \]/s/^ *"digest": "\([0-9a-f]*\)".*/\1/p'
       ;;
     held)
       timeout 5 "${tool[@]}" status 2>/dev/null |
@@ -62,7 +68,8 @@ _rcptsyncctl() {
         diff) words="$(_rcptsyncctl_ask generations) --target $common" ;;
         why) words="--live $common" ;;
         rollback) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask generations)" ;;
-        approve | reject) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask held)" ;;
+        approve) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask approvable)" ;;
+        reject) words="$common"; [[ -n $which ]] || words+=" $(_rcptsyncctl_ask held)" ;;
         push | verify) words="$(_rcptsyncctl_ask targets) $common" ;;
         history) words="-n --number $common" ;;
         table) words="--target --access --generation $common" ;;

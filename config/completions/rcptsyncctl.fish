@@ -22,6 +22,13 @@ function __rcptsyncctl_held
     __rcptsyncctl_ask status | sed -n '/^  "held": {/,/^  }/s/^ *"digest": "\([0-9a-f]*\)".*/\1/p'
 end
 
+# What approve takes: the held change, refusals, and held first tables.
+function __rcptsyncctl_approvable
+    __rcptsyncctl_ask status | sed -n -e '/^  "held": {/,/^  }/s/^ *"digest": "\([0-9a-f]*\)".*/\1/p' \
+        -e '/^  "refused": \[$/,/^  \]/s/^ *"digest": "\([0-9a-f]*\)".*/\1/p' \
+        -e '/^  "first_tables_held": \[$/,/^  \]/s/^ *"digest": "\([0-9a-f]*\)".*/\1/p'
+end
+
 function __rcptsyncctl_generations
     __rcptsyncctl_ask history -n 50 | sed -n 's/^ *"generation": \([0-9]*\),*$/\1/p'
 end
@@ -79,7 +86,8 @@ complete -c rcptsyncctl -n $none -a keygen -d 'makes the key pair that targets a
 complete -c rcptsyncctl -n $none -a prune-directory -d 'addresses of excluded domains in the directory'
 
 complete -c rcptsyncctl -n '__rcptsyncctl_at 1 diff rollback; or __rcptsyncctl_at 2 diff' -k -a '(__rcptsyncctl_generations)' -d generation
-complete -c rcptsyncctl -n '__rcptsyncctl_at 1 approve reject' -a '(__rcptsyncctl_held)' -d 'held change'
+complete -c rcptsyncctl -n '__rcptsyncctl_at 1 approve' -a '(__rcptsyncctl_approvable)' -d 'held or rejected change'
+complete -c rcptsyncctl -n '__rcptsyncctl_at 1 reject' -a '(__rcptsyncctl_held)' -d 'held change'
 complete -c rcptsyncctl -n '__rcptsyncctl_in push verify' -a '(__rcptsyncctl_names targets)' -d target
 complete -c rcptsyncctl -n '__rcptsyncctl_at 1 target' -a setup -d 'prints a script that prepares the target'
 complete -c rcptsyncctl -n '__rcptsyncctl_at 1 target' -a test -d 'connects and checks'

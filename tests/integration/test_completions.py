@@ -144,6 +144,26 @@ class Completions(unittest.TestCase):
         self.each_shell("approve ", self.held)
         self.each_shell("reject " + self.held[:6], self.held)
 
+    def test_what_was_rejected_and_held_first_tables_can_be_approved_too(self):
+        held, rejected, first = (letter * 64 for letter in "abc")
+        status = {"held": {"digest": held}, "refused": [{"by": "mel", "digest": rejected}], "orders": [],
+                  "first_tables_held": [{"digest": first, "target": "mx1"}],
+                  "targets": [{"digest": "d" * 64, "name": "mx1"}], "digest": "e" * 64}
+        tools = self.folder / "tools"
+        tools.mkdir()
+        ordinary = self.environment
+        self.environment = lambda **more: {**ordinary(**more), "PATH": f"{tools}:/usr/bin:/bin"}
+
+        def says(document):
+            (tools / "rcptsyncctl").write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(document, indent=2, sort_keys=True)}\nEND\n")
+            (tools / "rcptsyncctl").chmod(0o755)
+
+        says(status)
+        self.each_shell("approve ", held, rejected, first)
+        self.each_shell("reject ", held)
+        says({**status, "refused": [], "first_tables_held": []})
+        self.each_shell("approve ", held)
+
     def test_generations_are_those_that_are_kept(self):
         kept = [str(entry["generation"]) for entry in
                 json.loads(self.daemon.ctl("--json", "history").stdout)["generations"]]
