@@ -435,8 +435,21 @@ verify_table() {
   fi
   say "${2}whole=$whole"
   digest_of "$1"
-  if [ "$digest" != "$before" ] || [ -e "$path.installing" ]; then
+  if [ "$digest" != "$before" ] || { [ -e "$path.installing" ] && locked; }; then
     fail busy "$1 is being replaced right now; ask again"
+  fi
+  [ ! -e "$path.installing" ] ||
+    warn "a push to $1 was cut off and none runs now; 'rcptsyncctl push' finishes it"
+}
+
+# locked: a push holds the lock. It is only looked at.
+locked() {
+  if command -v flock >/dev/null 2>&1; then
+    # One that we may not open cannot be asked about.
+    { : <"$path.lock"; } 2>/dev/null || [ -e "$path.lock" ] || return 1
+    ! (exec 9<"$path.lock" && flock -s -n 9 9>&9) 2>/dev/null
+  else
+    { read -r pid since <"$path.owner"; } 2>/dev/null && [ "$(started "$pid")" = "$since" ]
   fi
 }
 
