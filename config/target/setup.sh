@@ -90,7 +90,9 @@ folder() {
   folder=${target_path%/*}
   [ -n "$folder" ] || fail "path: $target_path stands in no folder of its own; choose another one"
   if [ ! -d "$folder" ]; then
-    { (umask 022 && mkdir -p "$folder") && chown "$target_user" "$folder"; } ||
+    # Where the account may make it, root does not: it could have left a link on the way.
+    as_user "umask 022 && mkdir -p $(quote "$folder")" 2>/dev/null ||
+      { (umask 022 && mkdir -p "$folder") && chown -h "$target_user" "$folder"; } ||
       fail "$folder could not be made"
     made "folder $folder"
   elif as_user "test -w $(quote "$folder") && test -x $(quote "$folder")"; then
@@ -112,6 +114,22 @@ choose_type() {
     case $supported in *" $type "*) return 0 ;; esac
   done
   fail 'Postfix here has none of lmdb, cdb and hash; on Debian: apt install postfix-lmdb'
+}
+
+# value NAME: as Postfix uses it. Defaults can be expressions, which only -x (2.10) expands.
+value() {
+  postconf -c "$target_config" -x -h "$1" 2>/dev/null || postconf -c "$target_config" -h "$1"
+}
+
+# outside LIST: the words of LIST, with spaces or commas between, that are no domain of this target.
+outside() {
+  own=,$(printf '%s' "$target_domains" | tr -d ' '),
+  for domain in $(printf '%s' "$1" | tr ',' ' '); do
+    case $own in
+      *",$domain,"*) ;;
+      *) printf '%s ' "$domain" ;;
+    esac
+  done
 }
 
 # setting NAME VALUE: with --postfix it is made so, else the command for it is shown.
@@ -139,11 +157,16 @@ postfix_settings() {
   fi
   used=$(postconf -c "$target_config" -x -n 2>/dev/null || postconf -c "$target_config" -n)
   used=" $(printf '%s' "$used" | tr ',{}\n' '    ') "
-  maps=$(postconf -c "$target_config" -h relay_recipient_maps)
+  maps=$(value relay_recipient_maps)
+  domains=$(value relay_domains)
   case $used in
     *":$target_path "*) ok "main.cf names $target_path" ;;
     *)
-      if [ -z "$maps" ]; then
+      others=$(outside "$domains")
+      if [ -z "$maps" ] && [ -n "$target_domains" ] && [ -n "$others" ]; then
+        # Without a list Postfix accepts every recipient there; with this one, none.
+        todo "relay_domains also has ${others% }, whose recipients are not in this table: every mail to them would be rejected. List them in a table of their own, then set relay_recipient_maps to that and $type:$target_path"
+      elif [ -z "$maps" ]; then
         setting relay_recipient_maps "$type:$target_path"
       else
         todo "relay_recipient_maps is $maps; put $type:$target_path there"
@@ -160,8 +183,15 @@ postfix_settings() {
         ;;
     esac
   fi
-  if [ -n "$target_domains" ] && [ -z "$(postconf -c "$target_config" -h relay_domains)" ]; then
+  if [ -n "$target_domains" ] && [ -z "$domains" ]; then
     setting relay_domains "$target_domains"
+  elif [ -n "$target_domains" ]; then
+    for domain in $(printf '%s' "$target_domains" | tr ',' ' '); do
+      case " $(printf '%s' "$domains" | tr ',\n' '  ') " in
+        *" $domain "*) ;;
+        *) todo "relay_domains is $domains; put $domain there" ;;
+      esac
+    done
   fi
   if [ "$changed" = yes ]; then
     postfix -c "$target_config" reload || todo "postfix -c $target_config reload"
