@@ -28,14 +28,29 @@ Result<std::string> read_all(int fd, const std::filesystem::path& path, std::siz
 }
 
 // Opens a regular file for reading. O_NONBLOCK: a FIFO in its place must not hang us.
-Result<Fd> open_regular(const std::filesystem::path& path, struct stat& status) {
-  Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
+Result<Fd> open_regular(const std::filesystem::path& path, struct stat& status,
+                        int folder = AT_FDCWD, int more = 0) {
+  Fd fd{::openat(folder, path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | more)};
+  if (!fd && errno == ELOOP && (more & O_NOFOLLOW) != 0)
+    return Error{Errc::invalid, fmt::format("{} is a symbolic link", path.native())};
   if (!fd) return system_error(errno, fmt::format("cannot open {}", path.native()));
   if (::fstat(fd.get(), &status) != 0)
     return system_error(errno, fmt::format("cannot look at {}", path.native()));
   if (!S_ISREG(status.st_mode))
     return Error{Errc::invalid, fmt::format("{} is not a regular file", path.native())};
   return fd;
+}
+
+// A file that root makes in the folder of another account is that account's.
+Result<> hand_over(int fd, const std::filesystem::path& path) {
+  if (::geteuid() != 0) return {};
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  struct stat owner {};
+  if (::stat(folder.c_str(), &owner) != 0)
+    return system_error(errno, fmt::format("cannot look at {}", folder.native()));
+  if (owner.st_uid != 0 && ::fchown(fd, owner.st_uid, owner.st_gid) != 0)
+    return system_error(errno, fmt::format("cannot hand over {}", path.native()));
+  return {};
 }
 
 Result<> write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
@@ -57,11 +72,19 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
   return read_all(fd->get(), path, limit);
 }
 
+Result<std::string> read_file_at(int folder, const std::string& name, std::size_t limit) {
+  struct stat status {};
+  auto fd = open_regular(name, status, folder, O_NOFOLLOW);
+  if (!fd) return fd.error();
+  return read_all(fd->get(), name, limit);
+}
+
 Result<> replace_file(const std::filesystem::path& path, std::string_view bytes, mode_t mode) {
   const auto temporary = path.native() + ".tmp." + random_hex(system_random(), 6);
   Fd fd{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)};
   if (!fd) return system_error(errno, fmt::format("cannot create {}", temporary));
   auto written = write_all(fd.get(), bytes, temporary);
+  if (written) written = hand_over(fd.get(), temporary);
   // Whatever the umask is.
   if (written && ::fchmod(fd.get(), mode) != 0)
     written = system_error(errno, fmt::format("cannot set the mode of {}", temporary));

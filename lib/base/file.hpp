@@ -17,8 +17,12 @@ namespace rcptsync {
 /// The bytes of a regular file. `limit` in bytes; a longer file is Errc::limit, never a part of it.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit);
 
+/// The same for `name` in an open folder. No symbolic link is followed: Errc::invalid.
+Result<std::string> read_file_at(int folder, const std::string& name, std::size_t limit);
+
 /// Writes to a temporary name beside `path`, fsyncs, renames over `path`, fsyncs the folder. The
-/// file gets exactly `mode`.
+/// file gets exactly `mode`; where root writes in the folder of another account it is that
+/// account's.
 Result<> replace_file(const std::filesystem::path& path, std::string_view bytes, mode_t mode);
 
 /// A secret: a regular file of at most 64 KiB, symbolic links followed. If its mode has one of the

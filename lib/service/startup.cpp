@@ -9,9 +9,17 @@
 #include <utility>
 
 #include "push/push.hpp"
+#include "service/as_owner.hpp"
 
 namespace rcptsync::service {
 namespace {
+
+// Root may run `rcptsyncd --once` with the state of the service's account.
+Result<std::unique_ptr<store::Store>> open_owner(const std::filesystem::path& folder) {
+  const auto rights = AsOwner::of(folder);
+  if (!rights) return rights.error();
+  return store::open_owner(folder);
+}
 
 Result<> make_state_folder(const std::filesystem::path& folder) {
   if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
@@ -70,7 +78,7 @@ Startup start_owner(const std::filesystem::path& file, EventSink& sink) {
     refuse(made.error());
   } else if (auto owned = check_owner(startup.config->state_dir); !owned) {
     refuse(owned.error());
-  } else if (auto store = store::open_owner(startup.config->state_dir); !store) {
+  } else if (auto store = open_owner(startup.config->state_dir); !store) {
     refuse(store.error());
   } else {
     startup.store = std::move(*store);

@@ -19,7 +19,8 @@ using nlohmann::json;
 // The daemon holds an exclusive lock on this file as long as it lives; a shared one that we cannot
 // get means it runs.
 bool daemon_runs(const std::filesystem::path& state_dir) {
-  const Fd fd{::open((state_dir / "daemon.lock").c_str(), O_RDONLY | O_CLOEXEC)};
+  const Fd fd{::open((state_dir / "daemon.lock").c_str(),
+                     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)};
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
 }
 

@@ -14,6 +14,7 @@
 #include "config/load.hpp"
 #include "journal/journal.hpp"
 #include "service/answer.hpp"
+#include "service/as_owner.hpp"
 #include "service/command.hpp"
 #include "service/control_client.hpp"
 #include "service/examine.hpp"
@@ -71,7 +72,7 @@ class Tool {
       request_.state_dir = state_dir.native();
       return ask();
     }
-    const auto opened = start_reader(std::move(loaded), *errors_);
+    const auto opened = open_state(std::move(loaded), state_dir);
     if (opened.code != exit_ok) return opened.code;
     request_.state_dir = state_dir.native();
     const OperatorContext context{*opened.config,  opened.store.get(), *errors_,
@@ -79,10 +80,33 @@ class Tool {
                                   command_.verbose};
     if (is_order(command_.kind)) return order(context);
     if (needs_targets(command_.kind)) return examine_targets(context);
-    return answer(command_, context, out_);
+    if (needs_secrets()) return answer(command_, context, out_);
+    const auto rights = AsOwner::of(state_dir);
+    return rights ? answer(command_, context, out_) : fail(rights.error().message);
   }
 
  private:
+  Startup open_state(config::Loaded loaded, const std::filesystem::path& state_dir) {
+    const auto rights = AsOwner::of(state_dir);
+    if (rights) return start_reader(std::move(loaded), *errors_);
+    Startup startup;
+    startup.code = static_cast<ExitCode>(fail(rights.error().message));
+    return startup;
+  }
+
+  // Passwords and keys that only root may read; of the state these read what is open already.
+  [[nodiscard]] bool needs_secrets() const {
+    return command_.kind == Kind::target_setup || (command_.kind == Kind::why && command_.live);
+  }
+
+  // Saved with the rights of the account that owns the state, in the name of who gave it.
+  Result<std::string> save(const OperatorContext& context) {
+    const auto by = who();
+    const auto rights = AsOwner::of(context.config.state_dir);
+    if (!rights) return rights.error();
+    return give_order(command_, context, by, out_);
+  }
+
   // The daemon answers for somebody who may not read the state.
   int ask() {
     const auto asked = ask_daemon(request_, out_, *errors_);
@@ -103,7 +127,7 @@ class Tool {
   }
 
   int order(const OperatorContext& context) {
-    const auto given = give_order(command_, context, who(), out_);
+    const auto given = save(context);
     if (!given) return fail(given.error().message);
     out_.flush();
     auto nudge = request_;
