@@ -1,5 +1,6 @@
 #include "service/orders.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -139,6 +140,25 @@ Result<> write_file(int folder, const std::string& name, std::string_view bytes,
   return {};
 }
 
+// Of the files that next_order_id() can have named, sorted. Others are none of our business.
+Result<std::vector<std::string>> ids_in(int folder) {
+  Fd again{::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!again) return system_error(errno, "cannot open it");
+  const Handle<DIR, ::closedir> entries{::fdopendir(again.get())};
+  if (!entries) return system_error(errno, "cannot list it");
+  again.release();
+  std::vector<std::string> ids;
+  for (errno = 0; const auto* entry = ::readdir(entries.get()); errno = 0) {
+    const std::string_view name = entry->d_name;
+    if (!name.ends_with(suffix)) continue;
+    std::string id(name.substr(0, name.size() - suffix.size()));
+    if (is_file_name(id)) ids.push_back(std::move(id));
+  }
+  if (errno != 0) return system_error(errno, "cannot list it");
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
 }  // namespace
 
 std::string_view to_string(Order::Kind kind) {
@@ -195,33 +215,29 @@ Result<> save_order(const std::filesystem::path& state_dir, const Order& order) 
 
 Result<std::vector<Order>> load_orders(const std::filesystem::path& state_dir,
                                        std::vector<std::string>* damaged) {
-  std::vector<std::filesystem::path> files;
-  std::error_code error;
-  std::filesystem::directory_iterator next(folder_of(state_dir), error);
-  if (error == std::errc::no_such_file_or_directory) return std::vector<Order>{};
-  for (; !error && next != std::filesystem::directory_iterator(); next.increment(error))
-    if (next->path().extension() == suffix) files.push_back(next->path());
-  if (error)
-    return system_error(error.value(),
-                        fmt::format("cannot list {}", folder_of(state_dir).native()));
-  std::sort(files.begin(), files.end());
+  const auto path = folder_of(state_dir);
+  const Fd folder{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+  if (!folder && errno == ENOENT) return std::vector<Order>{};
+  if (!folder) return system_error(errno, fmt::format("cannot open {}", path.native()));
+  const auto ids = ids_in(folder.get());
+  if (!ids) return ids.error().within(path.native());
 
   std::vector<Order> orders;
-  for (const auto& file : files) {
-    const auto bytes = read_file(file, largest_order);
+  for (const auto& id : *ids) {
+    const auto name = id + std::string(suffix);
+    const auto bytes = read_file_at(folder.get(), name, largest_order);
     if (!bytes && bytes.error().code == Errc::not_found) continue;
     if (!bytes && bytes.error().code != Errc::limit && bytes.error().code != Errc::invalid)
-      return bytes.error();
-    auto order = bytes ? parse(*bytes, file.stem().native()) : std::nullopt;
+      return bytes.error().within(path.native());
+    auto order = bytes ? parse(*bytes, id) : std::nullopt;
     if (order) {
       orders.push_back(std::move(*order));
-      continue;
+    } else if (damaged != nullptr) {
+      const auto aside = id + ".bad";
+      if (::renameat(folder.get(), name.c_str(), folder.get(), aside.c_str()) != 0)
+        return system_error(errno, fmt::format("cannot move {} aside", (path / name).native()));
+      damaged->push_back((path / aside).native());
     }
-    auto aside = file;
-    std::filesystem::rename(file, aside.replace_extension(".bad"), error);
-    if (error)
-      return system_error(error.value(), fmt::format("cannot move {} aside", file.native()));
-    if (damaged != nullptr) damaged->push_back(aside.native());
   }
   return orders;
 }

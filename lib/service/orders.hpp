@@ -55,8 +55,9 @@ Digest digest_of(const std::vector<Removal>& removals);
 /// that of the removals; and those of the file system.
 Result<> save_order(const std::filesystem::path& state_dir, const Order& order);
 
-/// All of them, by id. A file that is damaged is renamed to `ID.bad` and its path added to
-/// `damaged` if that is given. No folder, no orders.
+/// All of them, by id. If `damaged` is given, a file that is damaged is renamed to `ID.bad` and its
+/// new path added there; else it stays, for the one who carries orders out and tells of it. No
+/// folder, no orders; a link in its place is an error, and one in place of an order is damaged.
 Result<std::vector<Order>> load_orders(const std::filesystem::path& state_dir,
                                        std::vector<std::string>* damaged = nullptr);
 

@@ -122,6 +122,34 @@ TEST_CASE("an order of which one byte differs is moved aside and named, the othe
   CHECK(load(folder) == std::vector<Order>{good});
 }
 
+TEST_CASE("one who only reads leaves a damaged order where it is, for the one who tells of it") {
+  const Folder folder;
+  const auto order = approval();
+  REQUIRE(save_order(folder.path(), order));
+  std::ofstream(file_of(folder, order)) << "{}";
+  CHECK(load(folder).empty());
+  CHECK(std::filesystem::exists(file_of(folder, order)));
+  std::vector<std::string> damaged;
+  REQUIRE(load_orders(folder.path(), &damaged));
+  CHECK(damaged.size() == 1);
+}
+
+TEST_CASE("files that are named like no order of ours, and links, are not touched") {
+  const Folder folder, elsewhere;
+  REQUIRE(save_order(folder.path(), approval()));
+  REQUIRE(save_order(elsewhere.path(), approval()));
+  const auto foreign = folder.path() / "orders" / "Package.json";
+  std::ofstream(foreign) << "{}";
+  std::vector<std::string> damaged;
+  REQUIRE(load_orders(folder.path(), &damaged)->size() == 1);
+  CHECK(damaged.empty());
+  CHECK(std::filesystem::exists(foreign));
+  std::filesystem::remove_all(folder.path() / "orders");
+  std::filesystem::create_symlink(elsewhere.path() / "orders", folder.path() / "orders");
+  CHECK_FALSE(load_orders(folder.path(), &damaged));
+  CHECK(damaged.empty());
+}
+
 TEST_CASE("an order that is half written is no order") {
   const Folder folder;
   const auto order = approval();
