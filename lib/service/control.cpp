@@ -40,7 +40,7 @@ constexpr int queue_length = 128;
 constexpr auto request_time = 5s;
 constexpr auto answer_time = 60s;         ///< to take an answer
 constexpr auto order_time = 30s;          ///< until we say that an order is taken and not finished
-constexpr auto examination_time = 10min;  ///< the targets' own timeouts end it before
+constexpr auto examination_time = 10min;  ///< at least; the targets' own timeouts end it before
 constexpr std::size_t answers_kept = 256;
 
 /// Keeps what goes to standard error over there.
@@ -60,6 +60,15 @@ class Collected final : public EventSink {
   std::string frames_;
 };
 
+// As long as it can take: all targets hang, so many at the same time.
+std::chrono::steady_clock::duration time_for(const config::Config& config) {
+  std::chrono::seconds longest{0};
+  for (const auto& target : config.targets) longest = std::max(longest, target.timeout);
+  const auto parallel = std::max<std::size_t>(config.rollout.parallel, 1);
+  const auto rounds = (config.targets.size() + parallel - 1) / parallel;
+  return std::max<std::chrono::seconds>(examination_time, longest * rounds + 1min);
+}
+
 std::string output_frames(std::string_view bytes) {
   std::string frames;
   for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), largest_answer_frame)))
@@ -77,6 +86,7 @@ bool same_path(const std::filesystem::path& one, const std::filesystem::path& ot
   return one == other || std::filesystem::equivalent(one, other, ignored);
 }
 
+// May wait for a name service: not on the socket's thread.
 std::string account_name(uid_t uid) {
   std::array<char, 4096> buffer{};
   passwd entry{};
@@ -232,10 +242,12 @@ asio::awaitable<void> Control::serve(std::shared_ptr<Connection> connection) {
     if (peer.may_ask) {
       co_await respond(*connection, peer, std::move(*request));
     } else {
+      auto name = [&] { return account_name(peer.uid); };
+      const auto who = co_await offload(answering_, name);
       Reply reply;
       reply.end.refused = true;
       reply.end.reason = fmt::format(
-          "{} is not in the group of the control socket; ask an administrator for it", peer.name);
+          "{} is not in the group of the control socket; ask an administrator for it", who);
       co_await send(*connection, reply);
     }
   } else if (request.error().code == Errc::protocol || request.error().code == Errc::foreign ||
@@ -251,11 +263,11 @@ asio::awaitable<void> Control::serve(std::shared_ptr<Connection> connection) {
 Control::Peer Control::peer_of(int socket) const {
   ucred credentials{};
   socklen_t size = sizeof credentials;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {"nobody"};
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
   const auto groups = groups_of(socket);
-  return {account_name(credentials.uid),
-          credentials.uid == 0 || credentials.uid == ::geteuid() || credentials.gid == group_ ||
-              std::find(groups.begin(), groups.end(), group_) != groups.end()};
+  return {credentials.uid, credentials.uid == 0 || credentials.uid == ::geteuid() ||
+                               credentials.gid == group_ ||
+                               std::find(groups.begin(), groups.end(), group_) != groups.end()};
 }
 
 asio::awaitable<Result<Request>> Control::read_request_of(Connection& connection) {
@@ -307,7 +319,7 @@ asio::awaitable<void> Control::respond(Connection& connection, const Peer& peer,
     co_return;
   }
   const auto& command = *line.command;
-  connection.allow(examination_time);
+  connection.allow(time_for(*config));
   Collected errors;
   std::ostringstream out;
   const OperatorContext context{*config,
@@ -322,7 +334,7 @@ asio::awaitable<void> Control::respond(Connection& connection, const Peer& peer,
     reply.end.reason = "that is for root alone, without the daemon";
   } else if (is_order(command.kind)) {
     auto give = [&]() -> Result<std::string> {
-      return give_order(command, context, peer.name, out);
+      return give_order(command, context, account_name(peer.uid), out);
     };
     auto given = co_await offload(answering_, give);
     reply.frames = errors.take() + output_frames(out.str());

@@ -59,7 +59,7 @@ class Control {
   using Stream = boost::asio::local::stream_protocol;
   struct Connection;
   struct Peer {
-    std::string name;  ///< of its account
+    uid_t uid = 65534;
     bool may_ask = false;
   };
   struct Reply {
