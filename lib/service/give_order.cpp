@@ -182,6 +182,22 @@ Order::Kind kind_of(Kind kind) {
   }
 }
 
+// Gateways that held the same old table wait with the same digest, and it was approved for all.
+Result<std::vector<std::string>> others_alike(const Order& order, const OperatorContext& context) {
+  std::vector<std::string> names;
+  if (order.kind != Order::Kind::approve || order.target.empty()) return names;
+  const auto read = context.store->read([&](store::View& view) -> Result<> {
+    const auto targets = view.targets();
+    if (!targets) return targets.error();
+    for (const auto& target : *targets)
+      if (target.hold && target.hold->digest == order.digest && target.name != order.target)
+        names.push_back(target.name);
+    return {};
+  });
+  if (!read) return read.error();
+  return names;
+}
+
 }  // namespace
 
 Result<Order> make_order(const Command& command, const OperatorContext& context,
@@ -210,6 +226,15 @@ Result<std::string> give_order(const Command& command, const OperatorContext& co
                                const std::string& by, std::ostream& out) {
   auto order = make_order(command, context, by, out);
   if (!order) return order.error();
+  const auto others = others_alike(*order, context);
+  if (!others) return others.error();
+  for (const auto& name : *others) {
+    auto another = *order;
+    another.id = next_order_id();
+    another.target = name;
+    if (auto saved = save_order(context.config.state_dir, another); !saved) return saved.error();
+    fmt::print(out, "The same for {}, whose first table has the same digest\n", escape(name));
+  }
   if (auto saved = save_order(context.config.state_dir, *order); !saved) return saved.error();
   return order->id;
 }

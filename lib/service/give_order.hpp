@@ -18,7 +18,8 @@ namespace rcptsync::service {
 Result<Order> make_order(const Command& command, const OperatorContext& context,
                          const std::string& by, std::ostream& out);
 
-/// make_order() and save_order(): the id of an order that is on the disk.
+/// make_order() and save_order(): the id of an order that is on the disk. Approval of a first table
+/// gives one order for each target that waits with this digest; the id is that of the last one.
 Result<std::string> give_order(const Command& command, const OperatorContext& context,
                                const std::string& by, std::ostream& out);
 
