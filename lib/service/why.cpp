@@ -9,7 +9,10 @@
 #include "recipient/address.hpp"
 #include "recipient/exclusions.hpp"
 #include "recipient/rules.hpp"
+#include "recipient/table.hpp"
+#include "service/location.hpp"
 #include "service/near_misses.hpp"
+#include "service/target_tables.hpp"
 
 namespace rcptsync::service {
 namespace {
@@ -290,7 +293,7 @@ class Inquiry {
       if (!record) return record.error();
       WhyReport::Target target;
       target.name = configured.name;
-      if (*record) {
+      if (*record && (*record)->location == location_of(configured)) {
         target.generation = (*record)->generation;
         target.seen = (*record)->last_success;
         target.failing = (*record)->attempts > 0;
@@ -305,6 +308,8 @@ class Inquiry {
         const auto holds = held_at(target.generation);
         if (!holds) return holds.error();
         target.holds = *holds;
+        if (*holds == Holds::yes)
+          if (auto done = ask_format(configured, target); !done) return done;
       }
       report_.targets.push_back(std::move(target));
     }
@@ -330,6 +335,24 @@ class Inquiry {
         accepted = (*change)->operation != store::Operation::added && (*change)->before.empty();
     }
     return accepted ? Holds::yes : Holds::no;
+  }
+
+  /// An entry that the format of the target's table cannot carry is left out of it: what writes
+  /// tables is asked. The domain's row may answer in its place.
+  Result<> ask_format(const config::Target& configured, WhyReport::Target& target) {
+    auto settings = table_settings(config_, configured);
+    settings.digest_only = true;
+    const auto& entry = report_.entry.empty() ? report_.address : report_.entry;
+    const recipient::RowStream row = [&](const std::function<void(const recipient::Row&)>& take) {
+      take({entry, {}});
+    };
+    if (recipient::make_tables(row, settings).not_carried == 0) return {};
+    const auto wildcard = view_.recipient(fmt::format("@{}", recipient::domain_of(entry)));
+    if (!wildcard) return wildcard.error();
+    const bool answers =
+        *wildcard && (*wildcard)->reject.empty() && (*wildcard)->since <= target.generation;
+    if (!answers) target.holds = Holds::not_carried;
+    return {};
   }
 
   Result<WhyReport::Moment> moment(std::uint64_t number) {
@@ -363,11 +386,11 @@ Result<WhyReport> gather_why(store::View& view, const config::Config& config,
   return report;
 }
 
-void ask_sources(WhyReport& report, const config::Config& config) {
+void ask_sources(WhyReport& report, const config::Config& config, const std::stop_token& stop) {
   const auto address = recipient::without_prefix(report.asked);
   for (const auto& source : config.sources)
     report.live.push_back({source.name, static_cast<std::uint32_t>(source.line),
-                           source::ask(source, address, {}, {})});
+                           source::ask(source, address, {}, stop)});
 }
 
 }  // namespace rcptsync::service

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,7 +65,13 @@ struct WhyReport {
 
   struct Target {
     std::string name;
-    enum class Holds { yes, no, unknown, not_for_it } holds = Holds::unknown;
+    enum class Holds {
+      yes,
+      no,
+      unknown,
+      not_for_it,  ///< it gets other domains only
+      not_carried  ///< listed, but the format of its table cannot say it
+    } holds = Holds::unknown;
     std::uint64_t generation = 0;  ///< that it was last seen to hold; 0: none of ours
     std::optional<WallTime> seen;  ///< when that was
     bool failing = false;          ///< its last push failed since
@@ -126,8 +133,9 @@ struct WhyReport {
 Result<WhyReport> gather_why(store::View& view, const config::Config& config,
                              std::string_view address);
 
-/// Asks every source for the address, past its filter. Blocks within the sources' timeouts.
-void ask_sources(WhyReport& report, const config::Config& config);
+/// Asks every source for the address, past its filter. Blocks within the sources' timeouts,
+/// and until `stop`.
+void ask_sources(WhyReport& report, const config::Config& config, const std::stop_token& stop);
 
 void print_why_text(std::ostream& out, const WhyReport& report, const Terminal& terminal,
                     const config::Config& config);

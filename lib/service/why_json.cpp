@@ -84,6 +84,8 @@ std::string_view key(Holds holds) {
       return "unknown";
     case Holds::not_for_it:
       return "other-domains";
+    case Holds::not_carried:
+      return "not-carried";
   }
   return "unknown";
 }

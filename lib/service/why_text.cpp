@@ -265,7 +265,9 @@ class Writer {
       const auto* const holds = target.holds == Holds::yes          ? "accepts it"
                                 : target.holds == Holds::no         ? "does not accept it"
                                 : target.holds == Holds::not_for_it ? "gets other domains only"
-                                                                    : "not known";
+                                : target.holds == Holds::not_carried
+                                    ? "does not accept it, its table's format cannot carry it"
+                                    : "not known";
       line(fmt::format("{}: {}{}{}", target.name, holds,
                        target.generation > 0 ? fmt::format(" (generation {})", target.generation)
                                              : " (holds no table of ours yet)",

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "lines.hpp"
+#include "service/location.hpp"
 #include "service/near_misses.hpp"
 #include "world.hpp"
 
@@ -152,9 +153,10 @@ TEST_CASE("a target is asked for by the generation that it was seen to hold") {
     if (target.name == "elsewhere") target.domains = {"example.net"};
     world.config.targets.push_back(target);
   }
-  const auto wrote = world.store().write([](store::Transaction& transaction) -> Result<bool> {
+  const auto wrote = world.store().write([&](store::Transaction& transaction) -> Result<bool> {
     store::TargetRecord record;
     record.name = "new";
+    record.location = location_of(world.config.targets[1]);
     record.generation = 1;
     if (auto put = transaction.put_target(record); !put) return put.error();
     return true;
@@ -166,6 +168,51 @@ TEST_CASE("a target is asked for by the generation that it was seen to hold") {
   CHECK(report.targets[1].holds == Holds::yes);
   CHECK(report.targets[2].holds == Holds::not_for_it);
   CHECK(text(report).find("new: accepts it (generation 1)") != std::string::npos);
+
+  // What was known is not about the machine that has the name now.
+  world.config.targets[1].host = "mx9.example.com";
+  const auto moved = why(world, "ann@example.com");
+  CHECK(moved.targets[1].holds == Holds::unknown);
+  CHECK(moved.targets[1].generation == 0);
+  CHECK_FALSE(moved.targets[1].seen);
+}
+
+TEST_CASE("what a target's format cannot carry is not said to be accepted there") {
+  World world;
+  world.sources["corp"].objects["1"] = {"SMTP:#ann@example.com", "smtp:ann@example.com"};
+  world.cycle();
+  for (const auto format : {config::Format::postfix, config::Format::list}) {
+    config::Target target;
+    target.name = config::to_string(format);
+    target.format = format;
+    world.config.targets.push_back(target);
+    write(world, [&](store::Transaction& transaction) -> Result<> {
+      store::TargetRecord record;
+      record.name = target.name;
+      record.location = location_of(target);
+      record.generation = 1;
+      return transaction.put_target(record);
+    });
+  }
+  const auto report = why(world, "#ann@example.com");
+  CHECK(report.verdict == Verdict::listed);
+  CHECK(report.targets[0].holds == Holds::not_carried);
+  CHECK(report.targets[1].holds == Holds::yes);
+  CHECK(words(report).find("postfix: does not accept it, its table's format cannot carry it "
+                           "(generation 1)") != std::string::npos);
+  std::ostringstream out;
+  print_why_json(out, report);
+  CHECK(nlohmann::json::parse(out.str())["targets"][0]["holds"] == "not-carried");
+  for (const auto& target : why(world, "ann@example.com").targets)
+    CHECK(target.holds == Holds::yes);
+
+  // Postfix goes on to the row of the domain.
+  write(world, [](store::Transaction& transaction) -> Result<> {
+    store::RecipientRecord row;
+    row.since = 1;
+    return transaction.put_recipient("@example.com", row);
+  });
+  CHECK(why(world, "#ann@example.com").targets[0].holds == Holds::yes);
 }
 
 TEST_CASE("what is said of a listed address is all there is to know") {
@@ -277,6 +324,7 @@ TEST_CASE("a target that is behind is answered for by its own generation") {
     write(world, [&](store::Transaction& transaction) -> Result<> {
       store::TargetRecord record;
       record.name = target.name;
+      record.location = location_of(target);
       record.generation = generation;
       return transaction.put_target(record);
     });
