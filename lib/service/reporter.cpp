@@ -44,6 +44,21 @@ bool alerts_are_about(EventKind kind) {
   }
 }
 
+/// How the sources are, which is all that counting their failures needs.
+StatusReport sources_only(const config::Config& config, const RuntimeStatus& runtime,
+                          WallTime now) {
+  StatusReport report;
+  report.now = now;
+  for (const auto& source : config.sources) {
+    StatusReport::Source row;
+    row.name = source.name;
+    if (const auto known = runtime.sources.find(source.name); known != runtime.sources.end())
+      row.runtime = known->second;
+    report.sources.push_back(std::move(row));
+  }
+  return report;
+}
+
 AlertMemory without_passing(AlertMemory memory, WallTime now) {
   std::erase_if(memory.behind,
                 [&](const auto& entry) { return entry.second.since > now - passing; });
@@ -161,9 +176,19 @@ void Reporter::keep_book() {
 /// When to do it again, if nothing happens before.
 std::optional<WallTime> Reporter::take_stock(const config::Config& config,
                                              const RuntimeStatus& runtime, const AlertNews& news) {
+  if (config.metrics_file.empty() && config.notify.command.empty()) {
+    // Nobody is told how the state is, so it is not read. Only the counts go on, for a command that
+    // is configured later.
+    const std::lock_guard lock(book_mutex_);
+    count_failures(sources_only(config, runtime, system_clock().wall()), news, memory_);
+    return {};
+  }
   const auto report = gather_status(config, &store_, runtime, true, system_clock().wall());
   complain(status_fails_, report ? "" : "alerts and metrics: " + report.error().message);
-  if (!report) return {};
+  if (!report) {
+    put_back(news);
+    return {};
+  }
   std::optional<WallTime> due;
   const std::lock_guard lock(book_mutex_);
   count_failures(*report, news, memory_);
@@ -174,6 +199,14 @@ std::optional<WallTime> Reporter::take_stock(const config::Config& config,
   const std::lock_guard inbox(inbox_mutex_);
   pending_ = memory_.queue.size();
   return due;
+}
+
+/// For the next look; what came since stands behind it.
+void Reporter::put_back(const AlertNews& news) {
+  const std::lock_guard lock(inbox_mutex_);
+  news_.events.insert(news_.events.begin(), news.events.begin(), news.events.end());
+  if (news_.events.size() > most_events) news_.events.resize(most_events);
+  for (const auto& [name, polls] : news.failed_polls) news_.failed_polls[name] += polls;
 }
 
 void Reporter::write_metrics(const config::Config& config, const StatusReport& report,

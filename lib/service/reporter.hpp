@@ -64,6 +64,7 @@ class Reporter : public EventSink {
   void keep_book();
   std::optional<WallTime> take_stock(const config::Config& config, const RuntimeStatus& runtime,
                                      const AlertNews& news);
+  void put_back(const AlertNews& news);
   void deliver();
   bool run_for(const Alert& alert, const std::vector<std::string>& command);
   void write_metrics(const config::Config& config, const StatusReport& report,

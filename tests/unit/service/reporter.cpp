@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 
@@ -213,6 +214,41 @@ TEST_CASE("without a command nobody is told; with one, what holds then is") {
   house.configure();
   house.poll_and_finish(false);
   CHECK(house.told() == Told{"source-failing:corp raised"});
+}
+
+TEST_CASE("with nobody to tell the state is not read, and failures are counted all the same") {
+  House house;
+  house.settings.notify.failing_polls = 2;
+  house.settings.notify.command.clear();
+  house.configure();
+  const auto orders = house.folder.path() / "orders";
+  std::ofstream(orders) << "not a folder";  // no status can be had
+  house.poll_and_finish(false);
+  CHECK(house.log.text().empty());
+  std::filesystem::remove(orders);
+  house.program("cat >>told");
+  house.configure();
+  house.poll_and_finish(false);
+  CHECK(house.told() == Told{"source-failing:corp raised"});
+}
+
+TEST_CASE("what happened while the status could not be had is told afterwards") {
+  House house;
+  house.settings.notify.failing_polls = 2;
+  house.configure();
+  const auto orders = house.folder.path() / "orders";
+  std::ofstream(orders) << "not a folder";
+  Event event{EventKind::rolled_back, Priority::notice, "generation 3 is current again"};
+  event.generation = 3;
+  house.reporter->emit(event);
+  house.poll_and_finish(false);
+  CHECK(house.told().empty());
+  CHECK(house.log.text().find("alerts and metrics: ") != std::string::npos);
+  std::filesystem::remove(orders);
+  house.poll_and_finish(false);
+  auto told = house.told();
+  std::sort(told.begin(), told.end());
+  CHECK(told == Told{"rolled-back:3 raised", "source-failing:corp raised"});
 }
 
 TEST_CASE("what happened between two looks is told from its event") {
