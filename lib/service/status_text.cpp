@@ -112,10 +112,11 @@ class Writer {
 
   void refused() {
     for (const auto& refusal : report_.refused) {
-      fmt::print(out_, "\n{} by {} {}: {}\n  {}\n", terminal_.yellow("REFUSED"),
-                 refusal.by.empty() ? "somebody" : escape(refusal.by),
-                 ago(refusal.time, report_.now),
-                 counted(refusal.count, "address stays", "addresses stay"), refusal.digest.hex());
+      const auto line = fmt::format("{} by {} {}: {}", terminal_.yellow("REFUSED"),
+                                    refusal.by.empty() ? "somebody" : escape(refusal.by),
+                                    ago(refusal.time, report_.now),
+                                    counted(refusal.count, "address stays", "addresses stay"));
+      fmt::print(out_, "\n{}  {}\n", wrapped(line, 0), refusal.digest.hex());
       out_ << command("rcptsyncctl approve " + refusal.digest.brief(), "lets them go after all");
     }
   }
@@ -130,13 +131,13 @@ class Writer {
 
   void pinned() {
     if (report_.pinned == 0) return;
-    fmt::print(out_, "\n{} to generation {} by a rollback", terminal_.yellow("PINNED"),
-               report_.pinned);
+    auto line = fmt::format("{} to generation {} by a rollback", terminal_.yellow("PINNED"),
+                            report_.pinned);
     if (report_.pending)
-      fmt::print(out_, "; pending: {} added, {} removed, {} changed", report_.pending->added,
-                 report_.pending->removed, report_.pending->changed);
+      line += fmt::format("; pending: {} added, {} removed, {} changed", report_.pending->added,
+                          report_.pending->removed, report_.pending->changed);
     out_ << '\n'
-         << command("rcptsyncctl diff", "shows what is pending")
+         << wrapped(line, 0) << command("rcptsyncctl diff", "shows what is pending")
          << command("rcptsyncctl resync", "returns to what the sources say");
   }
 

@@ -137,6 +137,16 @@ TEST_CASE("a status says first what needs a person, and what to type") {
             sha256("hold").brief(), sha256("first").hex(), sha256("first").brief()));
 }
 
+TEST_CASE("a status with long names and great numbers fits") {
+  auto report = eventful();
+  report.pending = StatusReport::Pending{1234567, 1234567, 1234567};
+  report.generation = report.pinned = 1234567;
+  report.refused[0].by = "an.administrator.of.the.mail.gateways@corp.example.com";
+  report.refused[0].count = 1234567;
+  CHECK(text(report).find("rollback; pending: 1234567 added, 1234567\n"
+                          "removed, 1234567 changed\n") != std::string::npos);
+}
+
 TEST_CASE("a quiet status is short") {
   StatusReport report;
   report.now = noon;
