@@ -22,6 +22,7 @@
 #include "service/offload.hpp"
 #include "service/target_setup.hpp"
 #include "service/target_tables.hpp"
+#include "service/terminal.hpp"
 
 namespace rcptsync::service {
 namespace {
@@ -86,10 +87,10 @@ Result<TargetTables> wanted_of(const OperatorContext& context, const config::Tar
   return made;
 }
 
-std::string differences(const Examined& one) {
+std::string differences(const Examined& one, const Terminal& terminal) {
   const auto& served = *one.served;
   std::string text;
-  const auto add = [&](std::string line) { text += "  " + std::move(line) + "\n"; };
+  const auto add = [&](std::string_view line) { text += terminal.wrapped(line, 2); };
   const auto table = [&](std::string_view name, const push::ServedTable& held,
                          const recipient::File& wanted) {
     if (!held.state.digest)
@@ -111,21 +112,25 @@ std::string differences(const Examined& one) {
   return text;
 }
 
-void print_verified(std::ostream& out, const Examined& one) {
+void print_verified(std::ostream& out, const Examined& one, const Terminal& terminal) {
   const auto& name = one.target->name;
-  if (!one.served) {
-    fmt::print(out, "{}: cannot be asked: {}\n", name, one.served.error().message);
-    return;
-  }
+  const auto line = [&](std::string_view text, std::size_t indent) {
+    out << terminal.wrapped(text, indent);
+  };
+  if (!one.served)
+    return line(fmt::format("{}: cannot be asked: {}", name, one.served.error().message), 0);
   if (one.right()) {
-    fmt::print(out, "{}: serves generation {}: {} entries, digest {}{}\n", name, one.generation,
-               one.served->recipients.entries, one.wanted.recipients.digest.brief(),
-               one.served->map_type.empty() ? "" : ", " + one.served->map_type);
+    line(fmt::format("{}: serves generation {}: {} entries, digest {}{}", name, one.generation,
+                     one.served->recipients.entries, one.wanted.recipients.digest.brief(),
+                     one.served->map_type.empty() ? "" : ", " + one.served->map_type),
+         0);
   } else {
-    fmt::print(out, "{}: does not serve generation {}; `rcptsyncctl push {}` mends it\n{}", name,
-               one.generation, name, differences(one));
+    line(fmt::format("{}: does not serve generation {}; `rcptsyncctl push {}` mends it", name,
+                     one.generation, name),
+         0);
+    out << differences(one, terminal);
   }
-  for (const auto& warning : one.served->warnings) fmt::print(out, "  warning: {}\n", warning);
+  for (const auto& warning : one.served->warnings) line("warning: " + warning, 2);
 }
 
 json verified_json(const Examined& one) {
@@ -208,7 +213,7 @@ asio::awaitable<ExitCode> verify(const Command& command, const OperatorContext& 
     for (const auto& one : all) targets.push_back(verified_json(one));
     out << dump({{"targets", targets}});
   } else {
-    for (const auto& one : all) print_verified(out, one);
+    for (const auto& one : all) print_verified(out, one, {context.width, context.colour});
   }
   const bool right =
       std::all_of(all.begin(), all.end(), [](const auto& one) { return one.right(); });
@@ -225,6 +230,13 @@ std::string_view to_string(push::ProbeStep::Verdict verdict) {
       return "failed";
   }
   return "unknown";
+}
+
+/// The verdict stands in a column of its own.
+void print_step(std::ostream& out, const push::ProbeStep& step, const Terminal& terminal) {
+  constexpr std::size_t column = 9;
+  auto lines = terminal.wrapped(fmt::format("{}: {}", step.name, step.found), column);
+  out << lines.replace(0, column, fmt::format("{:<{}}", to_string(step.verdict), column));
 }
 
 asio::awaitable<ExitCode> test(const Command& command, const OperatorContext& context,
@@ -250,11 +262,11 @@ asio::awaitable<ExitCode> test(const Command& command, const OperatorContext& co
           {{"step", step.name}, {"result", to_string(step.verdict)}, {"found", step.found}});
     out << dump({{"target", target.name}, {"ready", !failed}, {"steps", list}});
   } else {
-    for (const auto& step : steps)
-      fmt::print(out, "{:<8} {}: {}\n", to_string(step.verdict), step.name, step.found);
-    fmt::print(out, "{}\n",
-               failed ? fmt::format("{} is not ready for a push", target.name)
-                      : fmt::format("{} is ready for a push; nothing was changed", target.name));
+    const Terminal terminal{context.width, context.colour};
+    for (const auto& step : steps) print_step(out, step, terminal);
+    out << terminal.wrapped(target.name + (failed ? " is not ready for a push"
+                                                  : " is ready for a push; nothing was changed"),
+                            0);
   }
   co_return failed ? exit_failed : exit_ok;
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,13 @@ from whole_system import PROGRAMS, WholeSystem
 def ctl(*arguments, **variables):
     return subprocess.run([PROGRAMS / "rcptsyncctl", *map(str, arguments)], capture_output=True, text=True, timeout=60,
                           stdin=subprocess.DEVNULL, env={**os.environ, **variables})
+
+
+def unwrapped(text):
+    """Lines that were broken to fit, as one again; none is wider than 80 columns unless a word is."""
+    for line in text.splitlines():
+        assert len(line) <= 80 or " " not in line.lstrip(), line
+    return re.sub(r"\n {9}", " ", text)
 
 
 class Keygen(unittest.TestCase):
@@ -90,7 +98,7 @@ class Targets(WholeSystem):
         for step in ("resolve", "key", "connect", "host key", "log in", "shell", "scp", "SHA-256", "path", "Postfix",
                      "map type", "main.cf", "space", "lock", "table"):
             self.assertRegex(done.stdout, rf"(?m)^ok       {step}: ")
-        self.assertIn(f"names lmdb:{self.mx1.path}", done.stdout)
+        self.assertIn(f"names lmdb:{self.mx1.path}", unwrapped(done.stdout))
         self.assertIn("mx1 is ready for a push; nothing was changed", done.stdout)
         document = json.loads(daemon.ctl("--json", "target", "test", "mx1").stdout)
         self.assertTrue(document["ready"])
@@ -121,7 +129,7 @@ class Targets(WholeSystem):
                 before = self.snapshot()
                 done = daemon.ctl("target", "test", "mx1")
                 self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-                failed = [line for line in done.stdout.splitlines() if line.startswith("failed")]
+                failed = [line for line in unwrapped(done.stdout).splitlines() if line.startswith("failed")]
                 self.assertEqual(len(failed), 1, done.stdout)
                 self.assertRegex(failed[0], rf"^failed   {step}: .*({words})")
                 self.assertIn("is not ready for a push", done.stdout)
@@ -129,20 +137,20 @@ class Targets(WholeSystem):
         daemon = self.daemon(targets=[self.target(path=str(unlisted))], start=False)
         done = daemon.ctl("target", "test", "mx1")
         self.assertEqual(done.returncode, 0)
-        self.assertRegex(done.stdout, r"(?m)^warning  main.cf: .*does not name")
-        self.assertIn("is not there yet", done.stdout)
+        self.assertRegex(unwrapped(done.stdout), r"(?m)^warning  main.cf: .*does not name")
+        self.assertIn("is not there yet", unwrapped(done.stdout))
 
     def test_a_login_shell_that_is_none_and_a_server_that_hangs(self):
         daemon = self.daemon(targets=[self.target(timeout="2s")], start=False)
         self.mx1.sshd.pause()
         self.addCleanup(self.mx1.sshd.resume)
         done = daemon.ctl("target", "test", "mx1")
-        self.assertRegex(done.stdout, r"(?m)^failed   connect: .*\(2 s\)$")
+        self.assertRegex(unwrapped(done.stdout), r"(?m)^failed   connect: .*\(2 s\)$")
         self.mx1.sshd.resume()
         subprocess.run(["usermod", "-s", "/usr/sbin/nologin", self.mx1.account.name], check=True)
         self.addCleanup(subprocess.run, ["usermod", "-s", "/bin/sh", self.mx1.account.name], check=True)
         done = daemon.ctl("target", "test", "mx1")
-        self.assertRegex(done.stdout, r"(?m)^failed   shell: .*POSIX shell")
+        self.assertRegex(unwrapped(done.stdout), r"(?m)^failed   shell: .*POSIX shell")
 
     def test_no_such_target(self):
         daemon = self.daemon(targets=[self.mx1.target()], start=False)
@@ -171,7 +179,7 @@ class Targets(WholeSystem):
         done = daemon.ctl("verify")
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"mx1: does not serve generation {generation}; `rcptsyncctl push mx1` mends it", done.stdout)
-        self.assertRegex(done.stdout, r"table: \d+ entries, digest \w+; it should be \d+, digest \w+")
+        self.assertRegex(" ".join(done.stdout.split()), r"table: \d+ entries, digest \w+; it should be \d+, digest \w+")
 
         # The text is right and the index is of another table: only reading it shows that.
         self.mx1.path.write_bytes(right[right.index(b"\n") + 1:])
@@ -179,12 +187,12 @@ class Targets(WholeSystem):
         self.mx1.path.write_bytes(right)
         done = daemon.ctl("verify")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("does not say what", done.stdout)
+        self.assertIn("does not say what", " ".join(done.stdout.split()))
         self.assert_unchanged(before)
         self.mx1.sshd.stop()
         done = daemon.ctl("verify")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("mx1: cannot be asked: 127.0.0.1: connect: ", done.stdout)
+        self.assertIn("mx1: cannot be asked: 127.0.0.1: connect: ", " ".join(done.stdout.split()) + " ")
 
     def test_verify_without_a_daemon(self):
         daemon = self.daemon(targets=[self.mx1.target()])
