@@ -155,7 +155,8 @@ class Completions(unittest.TestCase):
         self.environment = lambda **more: {**ordinary(**more), "PATH": f"{tools}:/usr/bin:/bin"}
 
         def says(document):
-            (tools / "rcptsyncctl").write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(document, indent=2, sort_keys=True)}\nEND\n")
+            text = json.dumps(document, indent=2, sort_keys=True)
+            (tools / "rcptsyncctl").write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\n")
             (tools / "rcptsyncctl").chmod(0o755)
 
         says(status)
