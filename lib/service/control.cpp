@@ -136,8 +136,18 @@ struct Control::Connection : std::enable_shared_from_this<Connection> {
   void close() {
     boost::system::error_code ignored;
     socket.close(ignored);
+    stop.request_stop();
+  }
+  /// One that goes away while it waits is closed.
+  void watch() {
+    socket.async_wait(Stream::socket::wait_read,
+                      [weak = weak_from_this()](const boost::system::error_code& error) {
+                        const auto left = weak.lock();
+                        if (!error && left) left->close();
+                      });
   }
 
+  std::stop_source stop;  ///< for what asks sources on its behalf
   Stream::socket socket;
   asio::steady_timer deadline;
 };
@@ -154,6 +164,8 @@ Control::Control(store::Store& store, std::function<void()> given)
 Control::~Control() {
   io_.stop();
   if (thread_.joinable()) thread_.join();
+  for (const auto& weak : connections_)
+    if (const auto connection = weak.lock()) connection->stop.request_stop();
   answering_.join();
   if (!path_.empty()) ::unlink(path_.c_str());
 }
@@ -230,7 +242,10 @@ asio::awaitable<void> Control::accept() {
       room_.cancel();
       if (failure) std::rethrow_exception(failure);
     };
-    asio::co_spawn(io_, serve(std::make_shared<Connection>(std::move(socket))), std::move(ended));
+    auto connection = std::make_shared<Connection>(std::move(socket));
+    std::erase_if(connections_, [](const auto& one) { return one.expired(); });
+    connections_.push_back(connection);
+    asio::co_spawn(io_, serve(std::move(connection)), std::move(ended));
   }
 }
 
@@ -328,7 +343,8 @@ asio::awaitable<void> Control::respond(Connection& connection, const Peer& peer,
                                 command.json,
                                 std::clamp<std::size_t>(request.width, 40, 500),
                                 request.colour,
-                                command.verbose};
+                                command.verbose,
+                                connection.stop.get_token()};
   if (command.kind == Command::Kind::prune || command.kind == Command::Kind::keygen) {
     reply.end.refused = true;
     reply.end.reason = "that is for root alone, without the daemon";
@@ -346,6 +362,7 @@ asio::awaitable<void> Control::respond(Connection& connection, const Peer& peer,
     reply.end.code = co_await examine(command, context, answering_, out);
     reply.frames = errors.take() + output_frames(out.str());
   } else {
+    connection.watch();
     auto print = [&] { return answer(command, context, out); };
     reply.end.code = co_await offload(answering_, print);
     reply.frames = errors.take() + output_frames(out.str());

@@ -21,6 +21,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/result.hpp"
 #include "config/config.hpp"
@@ -91,6 +92,7 @@ class Control {
   std::filesystem::path path_;
   gid_t group_ = 0;  ///< that the socket belongs to
   std::size_t serving_ = 0;
+  std::vector<std::weak_ptr<Connection>> connections_;  ///< of the socket's thread, while it runs
   /// Orders that were carried out lately, for those who ask a moment later.
   std::map<std::string, OrderAnswer> answers_;
   std::deque<std::string> answered_;

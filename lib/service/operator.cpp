@@ -146,7 +146,7 @@ ExitCode print_why(const OperatorContext& context, const WhyQuery& query, std::o
       context, [&](store::View& view) { return gather_why(view, context.config, query.address); });
   if (!report) return fail(context, report.error());
   // Not inside the view: a directory may take its time.
-  if (query.live) ask_sources(*report, context.config);
+  if (query.live) ask_sources(*report, context.config, context.stop);
   if (context.json)
     print_why_json(out, *report);
   else

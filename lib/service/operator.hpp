@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "base/event.hpp"
@@ -27,6 +28,7 @@ struct OperatorContext {
   std::size_t width = 80;         ///< columns of the reader's terminal
   bool colour = false;            ///< the reader's terminal has it
   bool verbose = false;           ///< long lists in full
+  std::stop_token stop = {};      ///< nobody waits for the answer any more
 };
 
 /// Sources, generation, held change, targets. exit_held while the guard holds something,
