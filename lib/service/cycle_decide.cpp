@@ -22,7 +22,7 @@ store::Change change_of(const Candidate& candidate) {
 Result<> Cycle::decide() {
   auto missing = canaries_missing();
   if (!missing) return missing.error();
-  Circumstances circumstances;
+  Circumstances circumstances{.marks = marks_, .rows = rows_};
   circumstances.accepted = meta_.accepted;
   circumstances.classes = meta_.classes;
   circumstances.canaries = std::move(*missing);

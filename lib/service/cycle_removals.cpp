@@ -15,9 +15,23 @@ class Tally {
   void add(const Key& key, const Candidate& candidate) {
     auto& count = counts_[key];
     ++(candidate.kind == Candidate::Kind::ordinary ? count.removals : count.going);
+    if (candidate.before.supplied) ++count.supplied;
   }
-  /// Parts that lose something the guard counts. `describe`: name and accepted rows of a key; one
-  /// without a name is left out.
+  /// A row that stays and that no source supplies. `was_supplied`: until this cycle.
+  void add_unsupplied(const Key& key, bool was_supplied) {
+    const auto count = counts_.find(key);
+    if (count == counts_.end()) return;
+    ++count->second.unsupplied;
+    if (was_supplied) ++count->second.supplied;
+  }
+  /// Candidates, and others that lose their supply, which sources supplied until this cycle.
+  [[nodiscard]] std::uint64_t supplied(const Key& key) const {
+    const auto count = counts_.find(key);
+    return count == counts_.end() ? 0 : count->second.supplied;
+  }
+  /// Parts that lose something the guard counts. `describe`: name, accepted rows and, if known,
+  /// those that no source supplies after the cycle (candidates among them) of a key; one without a
+  /// name is left out.
   template <class Describe>
   Result<std::vector<sync::Part>> parts(const Describe& describe) const {
     std::vector<sync::Part> parts;
@@ -28,6 +42,8 @@ class Tally {
       if (part->name.empty()) continue;
       part->accepted -= std::min(part->accepted, count.going);
       part->removals = count.removals;
+      part->unsupplied -= std::min(part->unsupplied, count.removals + count.going);
+      part->unsupplied = std::max(part->unsupplied, count.unsupplied);
       parts.push_back(std::move(*part));
     }
     return parts;
@@ -35,7 +51,7 @@ class Tally {
 
  private:
   struct Count {
-    std::uint64_t removals = 0, going = 0;
+    std::uint64_t removals = 0, going = 0, supplied = 0, unsupplied = 0;
   };
   std::map<Key, Count> counts_;
 };
@@ -59,10 +75,43 @@ Result<> CycleRemovals::count(store::View& view, const CycleSources& sources,
     by_source.add(candidate.before.source, candidate);
     by_class.add(candidate.before.kind, candidate);
   }
+  for (const auto& orphan : circumstances.rows.orphans()) {
+    by_domain.add_unsupplied(recipient::domain_of(orphan.address), true);
+    by_source.add_unsupplied(orphan.source, true);
+    by_class.add_unsupplied(orphan.kind, true);
+  }
+  // A domain knows how many of its rows are supplied; the others have to be looked at.
+  const auto count_unsupplied = [&](std::string_view address) -> Result<bool> {
+    if (is_candidate(address)) return true;
+    const auto row = view.recipient(address);
+    if (!row) return row.error();
+    if (!*row || !(*row)->reject.empty() || (*row)->supplied) return true;
+    by_source.add_unsupplied((*row)->source, false);
+    by_class.add_unsupplied((*row)->kind, false);
+    return true;
+  };
+  const bool ordinary = std::ranges::any_of(candidates_, [](const Candidate& candidate) {
+    return candidate.kind == Candidate::Kind::ordinary;
+  });
+  if (ordinary) {
+    for (const auto& [address, gone] : circumstances.marks.graces())
+      if (auto counted = count_unsupplied(address); !counted) return counted.error();
+    std::vector<std::string> refused;
+    auto visited = view.each_refused([&](std::string_view address, const Digest&) {
+      refused.emplace_back(address);
+      return true;
+    });
+    if (!visited) return visited;
+    for (const auto& address : refused)
+      if (auto counted = count_unsupplied(address); !counted) return counted.error();
+  }
   auto domains = by_domain.parts([&](std::string_view domain) -> Result<sync::Part> {
     const auto stored = view.domain(domain);
     if (!stored) return stored.error();
-    return sync::Part{std::string(domain), *stored ? (*stored)->accepted : 0, 0};
+    const auto record = stored->value_or(store::DomainRecord{});
+    const auto left = record.supplied - std::min(record.supplied, by_domain.supplied(domain));
+    return sync::Part{std::string(domain), record.accepted, 0,
+                      record.accepted - std::min(record.accepted, left)};
   });
   if (!domains) return domains.error();
   auto of_sources = by_source.parts([&](store::SourceId id) -> Result<sync::Part> {
@@ -78,6 +127,13 @@ Result<> CycleRemovals::count(store::View& view, const CycleSources& sources,
   sources_ = std::move(*of_sources);
   classes_ = std::move(*classes);
   return {};
+}
+
+// They are sorted by then.
+bool CycleRemovals::is_candidate(std::string_view address) const {
+  return std::ranges::binary_search(candidates_, address, {}, [](const Candidate& candidate) {
+    return std::string_view(candidate.address);
+  });
 }
 
 Result<sync::GuardVerdict> CycleRemovals::judge(store::View& view, const config::Guard& settings,

@@ -11,6 +11,8 @@
 
 #include "base/result.hpp"
 #include "config/config.hpp"
+#include "service/cycle_marks.hpp"
+#include "service/cycle_rows.hpp"
 #include "service/cycle_sources.hpp"
 #include "store/store.hpp"
 #include "sync/guard.hpp"
@@ -32,11 +34,13 @@ struct Candidate {
 
 /// How it stands with everything else that the guard judges by.
 struct Circumstances {
-  std::uint64_t accepted = 0;         ///< by the table in force
-  std::int64_t supplied = 0;          ///< by sources, all candidates left out
-  std::vector<std::string> canaries;  ///< missing: lost, or absent from a first table
+  std::uint64_t accepted = 0;              ///< by the table in force
+  std::int64_t supplied = 0;               ///< by sources, all candidates left out
+  std::vector<std::string> canaries = {};  ///< missing: lost, or absent from a first table
   bool first_table = false;
   std::array<std::uint64_t, store::class_count> classes{};  ///< accepted rows
+  const CycleMarks& marks;
+  const CycleRows& rows;
 };
 
 class CycleRemovals {
@@ -58,6 +62,7 @@ class CycleRemovals {
  private:
   Result<> count(store::View& view, const CycleSources& sources,
                  const Circumstances& circumstances);
+  [[nodiscard]] bool is_candidate(std::string_view address) const;
 
   std::vector<Candidate> candidates_;
   std::vector<sync::Part> domains_, sources_, classes_;

@@ -17,6 +17,8 @@ void CycleRows::put(std::string_view address, const Wanted& after, const Before&
     details_.push_back({std::string(after.reject), before, false});
   }
   supplied_delta_ += int{after.supplied} - int{before && before->supplied};
+  if (before && before->supplied && before->reject.empty() && !after.supplied)
+    orphans_.push_back({address, before->source, before->kind});
   rows_.push_back(row);
 }
 

@@ -37,6 +37,13 @@ class CycleRows {
   /// By how much the number of addresses changes that sources supply.
   [[nodiscard]] std::int64_t supplied_delta() const { return supplied_delta_; }
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
+  /// Accepted rows that stay, and that a source supplied until now.
+  struct Orphan {
+    std::string_view address;
+    store::SourceId source = 0;  ///< that one
+    recipient::ObjectClass kind = recipient::ObjectClass::other;
+  };
+  [[nodiscard]] const std::vector<Orphan>& orphans() const { return orphans_; }
 
   /// Of what the table would be: the name of a first table that is held.
   [[nodiscard]] Digest digest();
@@ -83,6 +90,7 @@ class CycleRows {
   void count(std::string_view address, const store::RecipientRecord& record, int sign);
 
   std::vector<Row> rows_;
+  std::vector<Orphan> orphans_;
   std::vector<Detail> details_{Detail{}};
   bool sorted_ = false;
   std::int64_t supplied_delta_ = 0;

@@ -148,9 +148,9 @@ class Reasons {
     vanishing(input_.sources, "source ", "source", "sources");
     for (const auto& part : input_.classes)
       if (vanishes(part))
-        add("all {} recipients of class {} would go; a class that vanishes is held from {} "
+        add("all {} recipients of class {}{} would go; a class that vanishes is held from {} "
             "removals on",
-            part.accepted, escape(part.name), share_floor);
+            part.removals, escape(part.name), that_sources_supply(part), share_floor);
   }
 
   /// No reason of its own: it says where to look.
@@ -168,7 +168,12 @@ class Reasons {
   }
 
   static bool vanishes(const Part& part) {
-    return part.removals >= share_floor && part.removals >= part.accepted;
+    return part.removals >= share_floor && part.removals + part.unsupplied >= part.accepted;
+  }
+
+  /// Where others stay.
+  static std::string_view that_sources_supply(const Part& part) {
+    return part.removals < part.accepted ? " that sources supply" : "";
   }
 
   void share_of_each(std::span<const Part> parts, std::string_view what, std::string_view plural) {
@@ -192,8 +197,9 @@ class Reasons {
     for_each_part(
         parts, &vanishes,
         [&](const Part& part) {
-          add("{}{} loses all {} recipients; a {} that vanishes is held from {} removals on", what,
-              escape(part.name), part.accepted, singular, share_floor);
+          add("{}{} loses all {} recipients{}; a {} that vanishes is held from {} removals on",
+              what, escape(part.name), part.removals, that_sources_supply(part), singular,
+              share_floor);
         },
         fmt::format("{} lose all recipients", plural));
   }

@@ -31,6 +31,9 @@ struct Part {
   std::string name;            ///< a domain, a source, a class
   std::uint64_t accepted = 0;  ///< its addresses in the table in force
   std::uint64_t removals = 0;  ///< of those, candidates
+  /// Of those, no candidates, but supplied by no source either: in grace, refused, of the
+  /// configuration. They do not keep a part from vanishing.
+  std::uint64_t unsupplied = 0;
 };
 
 struct BehindSource {

@@ -435,6 +435,55 @@ TEST_CASE("a class that vanishes is held") {
 
 // ---- configuration or data
 
+TEST_CASE("what no source supplies keeps nothing from vanishing") {
+  Company world(20);
+  world.config.guard.max_removal_percent = 100;
+  const auto why = [](const CycleReport& report) {
+    return report.hold ? report.hold->reason : std::string();
+  };
+  SECTION("addresses of the configuration in a domain") {
+    world.config.guard.max_removals = 100;
+    world.hire(1, 12, "corp", "example.net");
+    world.config.recipients.entries = {entry("abuse@example.net"), entry("u12@example.net")};
+    world.cycle();
+    world.leave(1, 11, "corp", "example.net");
+    SECTION("one is left") {
+      CHECK(why(world.cycle()).empty());
+    }
+    SECTION("none is left") {
+      world.leave(12, 12, "corp", "example.net");
+      CHECK(why(world.cycle()) ==
+            "example.net loses all 11 recipients that sources supply; a domain that vanishes is "
+            "held from 10 removals on");
+    }
+  }
+  SECTION("what was refused, in a class and a source") {
+    world.config.guard.min_recipients = 0;
+    world.leave(1, 1);
+    world.cycle();
+    world.cycle_with(world.order(Order::Kind::reject));
+    world.config.guard.max_removals = 100;
+    world.leave(2, 20);
+    CHECK(why(world.cycle()) ==
+          "example.com loses all 19 recipients that sources supply; a domain that vanishes is held "
+          "from 10 removals on; source corp loses all 19 recipients that sources supply; a source "
+          "that vanishes is held from 10 removals on; all 19 recipients of class user that sources "
+          "supply would go; a class that vanishes is held from 10 removals on");
+  }
+  SECTION("what is in grace") {
+    world.config.guard.max_removals = 1;
+    world.config.guard.min_recipients = 0;
+    world.config.removal.grace = std::chrono::hours(1);
+    world.leave(1, 1);
+    CHECK(why(world.cycle()).empty());
+    world.config.guard.max_removals = 100;
+    world.leave(2, 20);
+    const auto reason = why(world.cycle());
+    CHECK(reason.find("source corp loses all 19 recipients") != std::string::npos);
+    CHECK(reason.find("all 19 recipients of class user") != std::string::npos);
+  }
+}
+
 TEST_CASE("a hold says how much of it the configuration did") {
   Company world(5);
   world.hire(1, 2, "second", "example.net");

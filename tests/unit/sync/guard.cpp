@@ -132,6 +132,21 @@ TEST_CASE("a domain that vanishes is held, however small it is and whatever the 
   CHECK(change.verdict().action == Action::publish);
 }
 
+TEST_CASE("what no source supplies does not keep a part from vanishing") {
+  Change change(12, 100000);
+  change.settings.max_removal_percent = 100;
+  change.domains = {{"example.net", 15, 12, 2}};
+  CHECK(change.verdict().action == Action::publish);
+  change.domains = {{"example.net", 14, 12, 2}};
+  change.classes = {{"group", 14, 12, 2}};
+  CHECK(change.verdict().reasons ==
+        std::vector<std::string>{
+            "example.net loses all 12 recipients that sources supply; a domain that vanishes is "
+            "held from 10 removals on",
+            "all 12 recipients of class group that sources supply would go; a class that vanishes "
+            "is held from 10 removals on"});
+}
+
 TEST_CASE("many domains: the worst twenty are named, the others counted") {
   Change change(100, 100000);
   change.domains.clear();
