@@ -34,7 +34,7 @@ namespace rcptsync::service {
 struct SourceInput {
   std::string name;
   std::string type;
-  bool healthy = false;  ///< its last read was complete
+  bool healthy = false;  ///< its last read was complete, or it was not read since the start
   /// What that read changes. Null: it failed, or the source was not read in this cycle and stands
   /// as its last read left it; the fields below mean nothing then, but `behind`.
   const sync::ObjectChanges* changes = nullptr;

@@ -129,7 +129,7 @@ SourceInput Reader::input(std::size_t index, const SourceRead* read) const {
   input.name = entry.settings.name;
   input.type = config::to_string(entry.settings.type);
   input.settings = source::settings_fingerprint(entry.settings);
-  input.healthy = read != nullptr ? read->verdict.has_value() : entry.healthy;
+  input.healthy = read != nullptr ? read->verdict.has_value() : !entry.failed;
   input.behind = entry.behind;
   if (read != nullptr && read->verdict) {
     input.changes = &read->changes;
@@ -160,7 +160,7 @@ void Reader::committed(std::size_t index, const SourceRead& read, const SourceSt
   entry.server = read.verdict->server;
   entry.cookie = read.verdict->cookie;
   entry.behind = read.verdict->behind;
-  entry.healthy = true;
+  entry.failed = false;
   entry.id = state.id;
   entry.stored_cookie = state.cookie;
   entry.unconfirmed = state.unconfirmed;

@@ -65,14 +65,15 @@ class Reader {
   /// Objects that the read which runs, or the last one, named so far. From any thread.
   [[nodiscard]] std::uint64_t so_far(std::size_t index) const { return *sources_[index].so_far; }
 
-  /// The source's part in a cycle that read it, or (null) that did not. `read` outlives it.
+  /// The source's part in a cycle that read it, or (null) that did not. `read` outlives it. One
+  /// that was not read since open() has not failed: such a cycle only adds.
   [[nodiscard]] SourceInput input(std::size_t index, const SourceRead* read) const;
 
   /// The warnings of a complete read that the one before did not have.
   std::vector<std::string> new_warnings(std::size_t index, const SourceRead& read);
 
   /// The read failed.
-  void failed(std::size_t index) { sources_[index].healthy = false; }
+  void failed(std::size_t index) { sources_[index].failed = true; }
   /// The changes of that read are in the store now, and this is what that knows of the source.
   void committed(std::size_t index, const SourceRead& read, const SourceState& state);
 
@@ -89,8 +90,8 @@ class Reader {
     std::string cookie;         ///< of the last complete read
     std::string stored_cookie;  ///< as it stands in the store
     bool unconfirmed = false;
-    bool healthy = false;  ///< the last read since open() was complete
-    std::string behind;    ///< as that said
+    bool failed = false;  ///< the last read since open(), if there was one
+    std::string behind;   ///< as that said
     std::set<std::string> warnings;
     std::shared_ptr<std::atomic<std::uint64_t>> so_far =
         std::make_shared<std::atomic<std::uint64_t>>(0);

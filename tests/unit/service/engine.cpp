@@ -257,6 +257,25 @@ TEST_CASE("a ring reads only the source that rang, and the others stand as they 
   CHECK(house.ring("corp").report.hold);  // other's last read failed
 }
 
+TEST_CASE("an order before the first read takes no source for one that failed") {
+  House house;
+  house.cycle();
+  house.corp().remove("ada");
+  house.ring("corp");  // waits for the poll
+  house.start();
+  CycleRequest request;
+  request.occasion = Occasion::order;
+  auto outcome = house.cycle(request);
+  CHECK(outcome.committed);
+  CHECK_FALSE(outcome.report.hold);
+  CHECK_FALSE(outcome.report.generation);
+  house.directories["other"].up = false;
+  house.cycle();
+  outcome = house.cycle(request);
+  REQUIRE(outcome.report.hold);
+  CHECK(outcome.report.hold->reason == "removals wait for source whose last read failed: other");
+}
+
 TEST_CASE("removals of a lagging server wait, rings do not confirm them, a full read does") {
   House house;
   house.cycle();
