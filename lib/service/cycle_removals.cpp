@@ -24,6 +24,14 @@ class Tally {
     ++count->second.unsupplied;
     if (was_supplied) ++count->second.supplied;
   }
+  /// A row that stays and that a source supplies again.
+  void add_adopted(const Key& key) {
+    if (const auto count = counts_.find(key); count != counts_.end()) ++count->second.adopted;
+  }
+  [[nodiscard]] std::uint64_t adopted(const Key& key) const {
+    const auto count = counts_.find(key);
+    return count == counts_.end() ? 0 : count->second.adopted;
+  }
   /// Candidates, and others that lose their supply, which sources supplied until this cycle.
   [[nodiscard]] std::uint64_t supplied(const Key& key) const {
     const auto count = counts_.find(key);
@@ -51,7 +59,7 @@ class Tally {
 
  private:
   struct Count {
-    std::uint64_t removals = 0, going = 0, supplied = 0, unsupplied = 0;
+    std::uint64_t removals = 0, going = 0, supplied = 0, unsupplied = 0, adopted = 0;
   };
   std::map<Key, Count> counts_;
 };
@@ -80,6 +88,8 @@ Result<> CycleRemovals::count(store::View& view, const CycleSources& sources,
     by_source.add_unsupplied(orphan.source, true);
     by_class.add_unsupplied(orphan.kind, true);
   }
+  for (const auto address : circumstances.rows.adopted())
+    by_domain.add_adopted(recipient::domain_of(address));
   // A domain knows how many of its rows are supplied; the others have to be looked at.
   const auto count_unsupplied = [&](std::string_view address) -> Result<bool> {
     if (is_candidate(address)) return true;
@@ -109,7 +119,8 @@ Result<> CycleRemovals::count(store::View& view, const CycleSources& sources,
     const auto stored = view.domain(domain);
     if (!stored) return stored.error();
     const auto record = stored->value_or(store::DomainRecord{});
-    const auto left = record.supplied - std::min(record.supplied, by_domain.supplied(domain));
+    const auto left = record.supplied - std::min(record.supplied, by_domain.supplied(domain)) +
+                      by_domain.adopted(domain);
     return sync::Part{std::string(domain), record.accepted, 0,
                       record.accepted - std::min(record.accepted, left)};
   });

@@ -19,6 +19,8 @@ void CycleRows::put(std::string_view address, const Wanted& after, const Before&
   supplied_delta_ += int{after.supplied} - int{before && before->supplied};
   if (before && before->supplied && before->reject.empty() && !after.supplied)
     orphans_.push_back({address, before->source, before->kind});
+  if (before && !before->supplied && before->reject.empty() && after.supplied)
+    adopted_.push_back(address);
   rows_.push_back(row);
 }
 

@@ -44,6 +44,8 @@ class CycleRows {
     recipient::ObjectClass kind = recipient::ObjectClass::other;
   };
   [[nodiscard]] const std::vector<Orphan>& orphans() const { return orphans_; }
+  /// Accepted rows that no source supplied, and one does now.
+  [[nodiscard]] const std::vector<std::string_view>& adopted() const { return adopted_; }
 
   /// Of what the table would be: the name of a first table that is held.
   [[nodiscard]] Digest digest();
@@ -91,6 +93,7 @@ class CycleRows {
 
   std::vector<Row> rows_;
   std::vector<Orphan> orphans_;
+  std::vector<std::string_view> adopted_;
   std::vector<Detail> details_{Detail{}};
   bool sorted_ = false;
   std::int64_t supplied_delta_ = 0;

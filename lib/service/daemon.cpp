@@ -292,9 +292,13 @@ class Daemon {
     reading_.request_stop();
   }
 
-  // Those that concern the state, in a cycle of their own that reads no source.
+  // Those that concern the state, also those that come meanwhile: none waits for what is read next.
   asio::awaitable<void> carry_out_orders() {
-    if (state_orders_.empty() || stopping()) co_return;
+    while (!state_orders_.empty() && !stopping()) co_await carry_out_some();
+  }
+
+  // In a cycle of their own that reads no source.
+  asio::awaitable<void> carry_out_some() {
     CycleRequest request;
     request.cause = store::Cause::approval;
     request.occasion = Occasion::order;
@@ -317,7 +321,8 @@ class Daemon {
         continue;
       }
       const auto& result = outcome.report.orders[i];
-      if (order.kind == Order::Kind::resync) {
+      if (order.kind == Order::Kind::resync && result.ok) {
+        co_await leave_a_poll(order);
         resync_orders_.push_back({order.id, result.message});
         resync_asked_ = true;
         continue;
@@ -326,6 +331,20 @@ class Daemon {
       co_await finish(order.id, std::move(answer));
     }
     notifier_.status(engine_.summary());
+  }
+
+  // Of a resync only the reads are left. Killed during those, it must not be carried out again: it
+  // would end the pin of a rollback that came after it.
+  asio::awaitable<void> leave_a_poll(Order order) {
+    order.kind = Order::Kind::poll;
+    const auto state_dir = config_->state_dir;
+    auto replace = [&] {
+      const auto saved = save_order(state_dir, order);
+      // Where nothing can be written it may be removed: every start reads all sources.
+      return saved ? saved : remove_order(state_dir, order.id);
+    };
+    if (const auto replaced = co_await offload(desk_, replace); !replaced)
+      sink_.emit({EventKind::diagnostic, Priority::error, replaced.error().message});
   }
 
   asio::awaitable<void> carry_out_first_table(Order order) {

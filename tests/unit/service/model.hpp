@@ -271,8 +271,9 @@ struct Model {
     std::uint64_t supplied = 0, ordinary = 0, going = 0;
     for (const auto& [address, one] : want) supplied += one.supplied ? 1U : 0U;
 
-    // By domain, source and class: accepted, going anyway, ordinary removals.
-    using Counts = std::array<std::uint64_t, 3>;
+    // By domain, source and class: accepted, going anyway, ordinary removals, others that no source
+    // supplies.
+    using Counts = std::array<std::uint64_t, 4>;
     std::map<std::pair<char, std::string>, Counts> parts;
     const auto count = [&](const std::string& address, const Row& row, std::size_t which) {
       ++parts[{'d', address.substr(address.find('@') + 1)}][which];
@@ -282,8 +283,13 @@ struct Model {
         ++parts[{'c', std::string(recipient::to_string(row.kind))}][which];
       ++parts[{'a', ""}][which];
     };
-    for (const auto& [address, row] : before)
-      if (row.accepts()) count(address, row, 0);
+    for (const auto& [address, row] : before) {
+      if (!row.accepts()) continue;
+      count(address, row, 0);
+      const auto one = want.find(address);
+      const bool is_supplied = one != want.end() && one->second.supplied && one->second.accepts();
+      if (!is_supplied && !candidates.contains(address)) count(address, row, 3);
+    }
     for (const auto& [address, what] : candidates) {
       count(address, before.at(address), what.second == Kind::ordinary ? 2 : 1);
       ++(what.second == Kind::ordinary ? ordinary : going);
@@ -295,7 +301,7 @@ struct Model {
       const auto share =
           static_cast<double>(gone) * 100 > static_cast<double>(whole) * guard.max_removal_percent;
       if (gone < 10) continue;
-      if (what.first != 'a' && gone == whole) numeric = true;
+      if (what.first != 'a' && gone + counts[3] >= whole) numeric = true;
       if (what.first != 'c' && share && (whole >= 20 || what.first == 'a')) numeric = true;
     }
     bool absent = false;
