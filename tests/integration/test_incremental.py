@@ -86,7 +86,7 @@ class Incremental(unittest.TestCase):
     def test_a_resync_is_full_and_a_poll_is_not(self):
         self.daemon.start()
         self.wait_table()
-        self.assertEqual(self.source()["mode"], "full")
+        self.daemon.wait(lambda status: status["sources"][0]["mode"] == "full", PATIENCE)
         self.daemon.signal(signal.SIGUSR1)
         self.daemon.wait(lambda status: status["sources"][0]["mode"] == "incremental", PATIENCE)
         self.daemon.signal(signal.SIGHUP)
@@ -109,7 +109,7 @@ class Incremental(unittest.TestCase):
             self.company.hire("last")
             self.wait_table()
             # One read in full was the first; all those after it went on from where the killed ones were.
-            self.assertEqual(self.source()["mode"], "incremental")
+            self.daemon.wait(lambda status: status["sources"][0]["mode"] == "incremental", PATIENCE)
             self.daemon.stop()
             clean = self.make("clean")
             self.assertEqual(clean.run("--once").returncode, 0)
