@@ -42,7 +42,7 @@ class Doorbell(unittest.TestCase):
         return time.monotonic() - began
 
     def test_a_change_is_in_force_without_a_poll(self):
-        next_poll = self.daemon.status()["next_poll"]
+        next_poll = self.daemon.wait(lambda status: status["next_poll"], PATIENCE)
         for name in ("ada", "bob", "cyd"):
             self.company.hire(name)
             self.wait_table()
