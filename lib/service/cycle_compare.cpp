@@ -131,8 +131,14 @@ Result<> Cycle::compare_rejected(std::string_view address, const Wanted& want,
     if (!defers()) rows_.put(address, as_it_was(*row, {}), row, true);
     return {};
   }
-  // What is answered 450 goes when its time is over, unless somebody might still have it.
-  if (gone && (input_.additions_only || !sources_.well())) return {};
+  // What is answered 450 goes when its time is over, unless somebody might still have it. A
+  // rollback brings such rows back without their time.
+  const bool deferred = gone || row->reject.starts_with('4');
+  if (deferred && (input_.additions_only || !sources_.well())) {
+    if (gone) return {};
+    return marks_.pend(
+        {store::Operation::removed, std::string(address), {}, row->reject, row->source, row->kind});
+  }
   rows_.erase(address, *row, why.only_configuration());
   return marks_.end_grace(address);
 }

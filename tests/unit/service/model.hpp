@@ -191,6 +191,7 @@ struct Model {
       follow_pinned(want, all, back_to);
     } else {
       std::map<std::string, std::pair<std::string, Kind>> candidates;
+      std::set<std::string> waiting;  // answered 450 since a rollback, nobody's any more
       for (const auto& address : all) {
         const auto found = want.find(address);
         const Want one = found == want.end() ? Want{} : found->second;
@@ -233,12 +234,16 @@ struct Model {
             table[address].reject = one.row.reject;
         } else if (grace.contains(address) && !over) {
           if (!defers()) table[address].reject.clear();
-        } else if (!grace.contains(address) || (well && !world->ring)) {
+        } else if ((well && !world->ring) ||
+                   (row != before.end() && !row->second.reject.starts_with('4'))) {
           table.erase(address);
           grace.erase(address);
+        } else if (row != before.end() && !grace.contains(address)) {
+          waiting.insert(address);
         }
       }
       judge(before, want, candidates);
+      for (const auto& address : waiting) pending[address] = "";
     }
 
     if (texts(table) != texts(before) || (generation == 0 && published)) {
